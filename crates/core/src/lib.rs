@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What every operator of Patina3D needs: borrowed tensors, devices, kernel launches, errors, shared geometry.
+//!
+//! This is the only crate that knows cudarc and DLPack. It links neither libtorch nor libcudart; libcuda is opened when
+//! a CUDA tensor first arrives.
+
+pub mod check;
+mod cuda;
+pub mod device;
+pub mod dlpack;
+pub mod error;
+pub mod geometry;
+pub mod launch;
+pub mod pool;
+pub mod simd;
+pub mod tensor;
+
+pub use device::{Device, Gpu};
+pub use error::{Error, Result};
+pub use launch::{Grid, Module, install_emulator};
+pub use tensor::{DType, DevicePtr, Element, Real, Tensor, TensorMut};

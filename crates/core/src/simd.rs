@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: Apache-2.0
+//! One body, several vector widths: a loop written over [`Simd`] is compiled for each instruction set and the widest
+//! that the processor has is chosen at run time.
+//!
+//! Every operation is the IEEE operation of its name, `mul_add` with one rounding, so results do not depend on the
+//! instruction set.
+#![expect(unsafe_code, reason = "vector intrinsics are called under the instruction set that `dispatch` detected")]
+
+use crate::tensor::Real;
+
+/// A vector instruction set for one element type. Only [`dispatch`] makes one, after it saw that the processor has it.
+pub trait Simd: Copy + Send + Sync {
+    /// The element.
+    type Real: Real;
+    /// A vector of `LANES` elements.
+    type Vector: Copy;
+    /// Elements in a vector; at most 16.
+    const LANES: usize;
+
+    /// All lanes equal.
+    fn splat(self, value: Self::Real) -> Self::Vector;
+    /// The first `LANES` elements of a slice, which must be that long.
+    fn load(self, values: &[Self::Real]) -> Self::Vector;
+    /// Writes `LANES` elements to the start of a slice, which must be that long.
+    fn store(self, vector: Self::Vector, values: &mut [Self::Real]);
+    /// a + b
+    fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// a - b
+    fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// a b
+    fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// a / b
+    fn div(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// a b + c, rounded once
+    fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// |a|
+    fn abs(self, a: Self::Vector) -> Self::Vector;
+    /// The lesser of each lane; b where either is NaN.
+    fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// The greater of each lane; b where either is NaN.
+    fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// Bit i is set where a < b in lane i; never for NaN.
+    fn less(self, a: Self::Vector, b: Self::Vector) -> u32;
+}
+
+/// A loop to compile for each instruction set.
+pub trait Body<T: Real> {
+    /// What it returns.
+    type Output;
+    /// The loop. Mark it `#[inline(always)]`, and what it calls per element too.
+    fn run<S: Simd<Real = T>>(self, simd: S) -> Self::Output;
+}
+
+/// Element types that [`dispatch`] knows.
+pub trait Vectorised: Real {
+    /// Runs `body` with the widest instruction set of this processor.
+    fn dispatch<B: Body<Self>>(body: B) -> B::Output;
+}
+
+/// Runs `body` with the widest instruction set of this processor.
+pub fn dispatch<T: Vectorised, B: Body<T>>(body: B) -> B::Output {
+    T::dispatch(body)
+}
+
+/// The instruction set that [`dispatch`] chooses here: what `doctor()` reports.
+pub fn instruction_set() -> &'static str {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if x86::has_avx512() {
+            return "AVX-512";
+        }
+        if x86::has_avx2() {
+            return "AVX2";
+        }
+    }
+    "portable"
+}
+
+macro_rules! portable {
+    ($real:ty) => {
+        impl Vectorised for $real {
+            fn dispatch<B: Body<Self>>(body: B) -> B::Output {
+                #[cfg(target_arch = "x86_64")]
+                {
+                    if x86::has_avx512() {
+                        // SAFETY: the processor has AVX-512.
+                        return unsafe { x86::run_avx512::<Self, B, _>(body, x86::Avx512::<Self>::new()) };
+                    }
+                    if x86::has_avx2() {
+                        // SAFETY: the processor has AVX2 and FMA.
+                        return unsafe { x86::run_avx2::<Self, B, _>(body, x86::Avx2::<Self>::new()) };
+                    }
+                }
+                body.run(Portable::<Self>(std::marker::PhantomData))
+            }
+        }
+
+        impl Simd for Portable<$real> {
+            type Real = $real;
+            type Vector = [$real; 8];
+            const LANES: usize = 8;
+
+            #[inline(always)]
+            fn splat(self, value: $real) -> [$real; 8] {
+                [value; 8]
+            }
+            #[inline(always)]
+            fn load(self, values: &[$real]) -> [$real; 8] {
+                std::array::from_fn(|i| values[i])
+            }
+            #[inline(always)]
+            fn store(self, vector: [$real; 8], values: &mut [$real]) {
+                values[..8].copy_from_slice(&vector);
+            }
+            #[inline(always)]
+            fn add(self, a: [$real; 8], b: [$real; 8]) -> [$real; 8] {
+                std::array::from_fn(|i| a[i] + b[i])
+            }
+            #[inline(always)]
+            fn sub(self, a: [$real; 8], b: [$real; 8]) -> [$real; 8] {
+                std::array::from_fn(|i| a[i] - b[i])
+            }
+            #[inline(always)]
+            fn mul(self, a: [$real; 8], b: [$real; 8]) -> [$real; 8] {
+                std::array::from_fn(|i| a[i] * b[i])
+            }
+            #[inline(always)]
+            fn div(self, a: [$real; 8], b: [$real; 8]) -> [$real; 8] {
+                std::array::from_fn(|i| a[i] / b[i])
+            }
+            #[inline(always)]
+            fn mul_add(self, a: [$real; 8], b: [$real; 8], c: [$real; 8]) -> [$real; 8] {
+                std::array::from_fn(|i| a[i].mul_add(b[i], c[i]))
+            }
+            #[inline(always)]
+            fn abs(self, a: [$real; 8]) -> [$real; 8] {
+                a.map(<$real>::abs)
+            }
+            #[inline(always)]
+            fn min(self, a: [$real; 8], b: [$real; 8]) -> [$real; 8] {
+                std::array::from_fn(|i| if a[i] < b[i] { a[i] } else { b[i] })
+            }
+            #[inline(always)]
+            fn max(self, a: [$real; 8], b: [$real; 8]) -> [$real; 8] {
+                std::array::from_fn(|i| if a[i] > b[i] { a[i] } else { b[i] })
+            }
+            #[inline(always)]
+            fn less(self, a: [$real; 8], b: [$real; 8]) -> u32 {
+                (0..8).fold(0, |mask, i| mask | (u32::from(a[i] < b[i]) << i))
+            }
+        }
+    };
+}
+
+/// Arrays of eight lanes; the compiler's own vectorisation does what the target's baseline allows.
+#[derive(Clone, Copy)]
+struct Portable<T>(std::marker::PhantomData<T>);
+
+portable!(f32);
+portable!(f64);
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    #[expect(clippy::wildcard_imports, reason = "fifty intrinsics, each named where it is used")]
+    use std::arch::x86_64::*;
+    use std::marker::PhantomData;
+
+    use super::{Body, Simd};
+    use crate::tensor::Real;
+
+    pub(super) fn has_avx512() -> bool {
+        is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") && is_x86_feature_detected!("fma")
+    }
+
+    pub(super) fn has_avx2() -> bool {
+        is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+    }
+
+    /// # Safety
+    /// The processor must have AVX-512 F and DQ.
+    #[target_feature(enable = "avx512f,avx512dq,avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
+    pub(super) unsafe fn run_avx512<T: Real, B: Body<T>, S: Simd<Real = T>>(body: B, simd: S) -> B::Output {
+        body.run(simd)
+    }
+
+    /// # Safety
+    /// The processor must have AVX2 and FMA.
+    #[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
+    pub(super) unsafe fn run_avx2<T: Real, B: Body<T>, S: Simd<Real = T>>(body: B, simd: S) -> B::Output {
+        body.run(simd)
+    }
+
+    /// Proof that the processor has AVX-512.
+    #[derive(Clone, Copy)]
+    pub(super) struct Avx512<T>(PhantomData<T>);
+
+    /// Proof that the processor has AVX2 and FMA.
+    #[derive(Clone, Copy)]
+    pub(super) struct Avx2<T>(PhantomData<T>);
+
+    impl<T> Avx512<T> {
+        /// # Safety
+        /// The processor must have AVX-512 F and DQ.
+        pub(super) unsafe fn new() -> Self {
+            Self(PhantomData)
+        }
+    }
+
+    impl<T> Avx2<T> {
+        /// # Safety
+        /// The processor must have AVX2 and FMA.
+        pub(super) unsafe fn new() -> Self {
+            Self(PhantomData)
+        }
+    }
+
+    macro_rules! vector {
+        (
+            $set:ident, $real:ty, $vector:ty, $lanes:literal, $splat:ident, $load:ident, $store:ident, $add:ident,
+            $sub:ident, $mul:ident, $div:ident, $fma:ident, $min:ident, $max:ident,
+            abs $abs:expr, less $less:expr
+        ) => {
+            // SAFETY of every block below: the token proves that the processor has the instruction set.
+            impl Simd for $set<$real> {
+                type Real = $real;
+                type Vector = $vector;
+                const LANES: usize = $lanes;
+
+                #[inline(always)]
+                fn splat(self, value: $real) -> $vector {
+                    // SAFETY: see above.
+                    unsafe { $splat(value) }
+                }
+                #[inline(always)]
+                fn load(self, values: &[$real]) -> $vector {
+                    let values = &values[..$lanes];
+                    // SAFETY: see above; the slice has the length of a vector.
+                    unsafe { $load(values.as_ptr()) }
+                }
+                #[inline(always)]
+                fn store(self, vector: $vector, values: &mut [$real]) {
+                    let values = &mut values[..$lanes];
+                    // SAFETY: see above; the slice has the length of a vector.
+                    unsafe { $store(values.as_mut_ptr(), vector) }
+                }
+                #[inline(always)]
+                fn add(self, a: $vector, b: $vector) -> $vector {
+                    // SAFETY: see above.
+                    unsafe { $add(a, b) }
+                }
+                #[inline(always)]
+                fn sub(self, a: $vector, b: $vector) -> $vector {
+                    // SAFETY: see above.
+                    unsafe { $sub(a, b) }
+                }
+                #[inline(always)]
+                fn mul(self, a: $vector, b: $vector) -> $vector {
+                    // SAFETY: see above.
+                    unsafe { $mul(a, b) }
+                }
+                #[inline(always)]
+                fn div(self, a: $vector, b: $vector) -> $vector {
+                    // SAFETY: see above.
+                    unsafe { $div(a, b) }
+                }
+                #[inline(always)]
+                fn mul_add(self, a: $vector, b: $vector, c: $vector) -> $vector {
+                    // SAFETY: see above.
+                    unsafe { $fma(a, b, c) }
+                }
+                #[inline(always)]
+                fn abs(self, a: $vector) -> $vector {
+                    // SAFETY: see above.
+                    unsafe { $abs(a) }
+                }
+                #[inline(always)]
+                fn min(self, a: $vector, b: $vector) -> $vector {
+                    // SAFETY: see above.
+                    unsafe { $min(a, b) }
+                }
+                #[inline(always)]
+                fn max(self, a: $vector, b: $vector) -> $vector {
+                    // SAFETY: see above.
+                    unsafe { $max(a, b) }
+                }
+                #[inline(always)]
+                fn less(self, a: $vector, b: $vector) -> u32 {
+                    // SAFETY: see above.
+                    unsafe { $less(a, b) }
+                }
+            }
+        };
+    }
+
+    vector!(
+        Avx512, f32, __m512, 16, _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_add_ps, _mm512_sub_ps,
+        _mm512_mul_ps, _mm512_div_ps, _mm512_fmadd_ps, _mm512_min_ps, _mm512_max_ps,
+        abs | a | _mm512_abs_ps(a), less | a, b | u32::from(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b))
+    );
+    vector!(
+        Avx512, f64, __m512d, 8, _mm512_set1_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_add_pd, _mm512_sub_pd,
+        _mm512_mul_pd, _mm512_div_pd, _mm512_fmadd_pd, _mm512_min_pd, _mm512_max_pd,
+        abs | a | _mm512_abs_pd(a), less | a, b | u32::from(_mm512_cmp_pd_mask::<_CMP_LT_OQ>(a, b))
+    );
+    vector!(
+        Avx2, f32, __m256, 8, _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_add_ps, _mm256_sub_ps,
+        _mm256_mul_ps, _mm256_div_ps, _mm256_fmadd_ps, _mm256_min_ps, _mm256_max_ps,
+        abs | a | _mm256_andnot_ps(_mm256_set1_ps(-0.0), a),
+        less | a, b | _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_LT_OQ>(a, b)) as u32
+    );
+    vector!(
+        Avx2, f64, __m256d, 4, _mm256_set1_pd, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_add_pd, _mm256_sub_pd,
+        _mm256_mul_pd, _mm256_div_pd, _mm256_fmadd_pd, _mm256_min_pd, _mm256_max_pd,
+        abs | a | _mm256_andnot_pd(_mm256_set1_pd(-0.0), a),
+        less | a, b | _mm256_movemask_pd(_mm256_cmp_pd::<_CMP_LT_OQ>(a, b)) as u32
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Applies every operation to two vectors and returns the lanes, so instruction sets can be compared.
+    struct Everything;
+
+    impl<T: Vectorised + From<f32>> Body<T> for Everything {
+        type Output = Vec<(Vec<T>, u32)>;
+
+        fn run<S: Simd<Real = T>>(self, simd: S) -> Self::Output {
+            let lanes = |shift: f32| -> Vec<T> { (0..16).map(|i| T::from((i as f32 - 5.5) * shift + 0.1)).collect() };
+            let (x, y) = (lanes(1.7), lanes(-0.9));
+            let mut out = Vec::new();
+            for start in (0..16).step_by(S::LANES) {
+                let (a, b) = (simd.load(&x[start..]), simd.load(&y[start..]));
+                let c = simd.splat(T::from(0.3));
+                for vector in [
+                    simd.add(a, b), simd.sub(a, b), simd.mul(a, b), simd.div(a, b), simd.mul_add(a, b, c), simd.abs(a),
+                    simd.min(a, b), simd.max(a, b),
+                ] {
+                    let mut values = vec![T::default(); S::LANES];
+                    simd.store(vector, &mut values);
+                    out.push((values, simd.less(a, b)));
+                }
+            }
+            out
+        }
+    }
+
+    fn flat<T: Copy>(parts: &[(Vec<T>, u32)], lanes: usize) -> (Vec<T>, Vec<bool>) {
+        let mut columns = vec![Vec::new(); 8];
+        let mut masks = Vec::new();
+        for (i, (values, mask)) in parts.iter().enumerate() {
+            columns[i % 8].extend_from_slice(values);
+            if i % 8 == 0 {
+                masks.extend((0..lanes).map(|lane| mask >> lane & 1 == 1));
+            }
+        }
+        (columns.concat(), masks)
+    }
+
+    #[test]
+    fn every_instruction_set_gives_the_same_bits() {
+        let portable = Everything.run(Portable::<f32>(std::marker::PhantomData));
+        let widest = dispatch::<f32, _>(Everything);
+        let lanes = widest[0].0.len();
+        assert_eq!(flat(&portable, 8), flat(&widest, lanes));
+        let portable = Everything.run(Portable::<f64>(std::marker::PhantomData));
+        let widest = dispatch::<f64, _>(Everything);
+        let lanes = widest[0].0.len();
+        assert_eq!(flat(&portable, 8), flat(&widest, lanes));
+        #[cfg(target_arch = "x86_64")]
+        if x86::has_avx2() {
+            // SAFETY: the processor has AVX2.
+            let avx2 = unsafe { x86::run_avx2::<f32, _, _>(Everything, x86::Avx2::<f32>::new()) };
+            let portable = Everything.run(Portable::<f32>(std::marker::PhantomData));
+            assert_eq!(flat(&portable, 8), flat(&avx2, 8));
+        }
+    }
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Packed bodies.
+
+use super::header::{Element, Header, Kind, Property};
+use super::values::Scalar;
+use super::{Column, columns, record_name};
+use crate::error::{Error, Result};
+
+pub(super) fn read<const BIG: bool>(header: &Header, body: &[u8]) -> Result<Vec<Vec<Column>>> {
+    let mut rest = body;
+    let mut elements = Vec::with_capacity(header.elements.len());
+    for element in &header.elements {
+        let mut columns = columns(element, rest.len());
+        let has_lists = columns.iter().any(|column| matches!(column, Column::Lists(..)));
+        rest = if has_lists {
+            read_records::<BIG>(element, &mut columns, rest)?
+        } else {
+            read_table::<BIG>(element, &mut columns, rest)?
+        };
+        elements.push(columns);
+    }
+    if rest.trim_ascii().is_empty() {
+        return Ok(elements);
+    }
+    Err(Error::new("ply", format!("{} bytes follow the last element", rest.len())))
+}
+
+fn ends_early(element: &Element, record: usize) -> Error {
+    Error::new("ply", format!("the file ends inside {}", record_name(element, record)))
+}
+
+/// Records of one size: column by column. Returns what follows them.
+fn read_table<'a, const BIG: bool>(element: &Element, columns: &mut [Column], bytes: &'a [u8]) -> Result<&'a [u8]> {
+    let size = |column: &Property| match column.kind {
+        Kind::Scalar(scalar) => scalar.size(),
+        Kind::List { .. } => 0,
+    };
+    let record_size: usize = element.properties.iter().map(size).sum();
+    let table = element.count.checked_mul(record_size).and_then(|len| bytes.split_at_checked(len));
+    let Some((table, rest)) = table else { return Err(ends_early(element, bytes.len() / record_size.max(1))) };
+    let mut offset = 0;
+    for (property, column) in element.properties.iter().zip(columns) {
+        if let Column::Scalars(values) = column {
+            values.extend_packed::<BIG>(table.get(offset..).unwrap_or_default(), record_size);
+        }
+        offset += size(property);
+    }
+    Ok(rest)
+}
+
+/// Records of any size: one after the other. Returns what follows them.
+fn read_records<'a, const BIG: bool>(element: &Element, columns: &mut [Column], bytes: &'a [u8]) -> Result<&'a [u8]> {
+    let mut rest = bytes;
+    for record in 0..element.count {
+        for (property, column) in element.properties.iter().zip(&mut *columns) {
+            let early = || ends_early(element, record);
+            match (property.kind, column) {
+                (Kind::List { length, item }, Column::Lists(lengths, values)) => {
+                    let (packed, after) = rest.split_at_checked(length.size()).ok_or_else(early)?;
+                    let count = list_length::<BIG>(length, packed).ok_or_else(|| {
+                        let name = record_name(element, record);
+                        Error::new("ply", format!("{name}: the list {} has a negative length", property.name))
+                    })?;
+                    let size = (count as usize).checked_mul(item.size()).ok_or_else(early)?;
+                    let (packed, after) = after.split_at_checked(size).ok_or_else(early)?;
+                    values.extend_packed::<BIG>(packed, item.size());
+                    lengths.push(count);
+                    rest = after;
+                }
+                (Kind::Scalar(scalar), Column::Scalars(values)) => {
+                    let (packed, after) = rest.split_at_checked(scalar.size()).ok_or_else(early)?;
+                    values.extend_packed::<BIG>(packed, scalar.size());
+                    rest = after;
+                }
+                _ => {} // a column is of the kind of its property
+            }
+        }
+    }
+    Ok(rest)
+}
+
+/// The length that a list begins with; `None` where it is negative.
+#[inline]
+fn list_length<const BIG: bool>(scalar: Scalar, packed: &[u8]) -> Option<u32> {
+    let mut value = 0_i64;
+    for i in 0..packed.len() {
+        value = (value << 8) | i64::from(packed[if BIG { i } else { packed.len() - 1 - i }]);
+    }
+    let bits = 8 * packed.len() as u32;
+    if matches!(scalar, Scalar::Int8 | Scalar::Int16 | Scalar::Int32) && value >> (bits - 1) != 0 {
+        return None;
+    }
+    u32::try_from(value).ok()
+}

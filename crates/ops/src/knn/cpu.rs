@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Brute force over vectors of points: a tile of the second cloud, transposed so that each axis is contiguous, stays in
+//! the first-level cache while a block of queries walks over it.
+
+use patina3d_core::simd::{self, Body, Simd, Vectorised};
+use patina3d_core::{Result, Tensor, pool};
+
+use super::{GradInputs, Gradients, Inputs, Norm, Outputs, Sizes};
+
+/// Queries that share one walk over a tile, and the unit of parallel work.
+const QUERIES: usize = 64;
+/// Points are tested in groups of this many: one branch for the group, a multiple of every vector width.
+const GROUP: usize = 64;
+/// Bytes of a tile.
+const TILE_BYTES: usize = 24 * 1024;
+/// Up to this many neighbours are kept in a sorted array that is updated without branches; more by selection.
+const SORTED: usize = 16;
+
+/// What the loops need of f32 and f64 beyond vectors.
+pub(super) trait Scalar: Vectorised {
+    const ZERO: Self;
+    const INFINITY: Self;
+    fn accumulate(norm: Norm, difference: Self, sum: Self) -> Self;
+    fn slope(norm: Norm, grad: Self, difference: Self) -> Self;
+    fn minus(self, other: Self) -> Self;
+    fn plus(self, other: Self) -> Self;
+}
+
+macro_rules! scalar {
+    ($real:ty) => {
+        impl Scalar for $real {
+            const ZERO: Self = 0.0;
+            const INFINITY: Self = <$real>::INFINITY;
+            #[inline(always)]
+            fn accumulate(norm: Norm, difference: Self, sum: Self) -> Self {
+                match norm {
+                    Norm::L1 => difference.abs() + sum,
+                    Norm::SquaredL2 => difference.mul_add(difference, sum),
+                }
+            }
+            #[inline(always)]
+            fn slope(norm: Norm, grad: Self, difference: Self) -> Self {
+                match norm {
+                    Norm::SquaredL2 => 2.0 * grad * difference,
+                    Norm::L1 if difference > 0.0 => grad,
+                    Norm::L1 if difference < 0.0 => -grad,
+                    Norm::L1 => 0.0,
+                }
+            }
+            #[inline(always)]
+            fn minus(self, other: Self) -> Self {
+                self - other
+            }
+            #[inline(always)]
+            fn plus(self, other: Self) -> Self {
+                self + other
+            }
+        }
+    };
+}
+scalar!(f32);
+scalar!(f64);
+
+fn lengths(tensor: Option<&Tensor<'_>>, n: usize, most: usize) -> Result<Vec<usize>> {
+    match tensor {
+        None => Ok(vec![most; n]),
+        Some(tensor) => Ok(tensor.as_slice::<i64>()?.iter().map(|&length| length.clamp(0, most as i64) as usize).collect()),
+    }
+}
+
+/// Nanoseconds that `pairs` distances cost, roughly: decides whether threads are worth waking.
+fn cost(pairs: usize, d: usize) -> usize {
+    pairs.saturating_mul(d.max(1)) / 32
+}
+
+pub(super) fn forward<T: Scalar>(x: &Inputs<'_>, sizes: Sizes, threads: usize, out: &mut Outputs<'_>) -> Result<()> {
+    let Sizes { n, p1, p2, d, k } = sizes;
+    let (queries, points) = (x.p1.as_slice::<T>()?, x.p2.as_slice::<T>()?);
+    let (lengths1, lengths2) = (lengths(x.lengths1.as_ref(), n, p1)?, lengths(x.lengths2.as_ref(), n, p2)?);
+    let (dists, idx) = (out.dists.as_mut_slice::<T>()?, out.idx.as_mut_slice::<i64>()?);
+    if n * p1 * k == 0 {
+        return Ok(());
+    }
+    let blocks = p1.div_ceil(QUERIES);
+    // Rows of the results in blocks of queries: each block is one piece of work.
+    let mut work: Vec<(usize, usize, &mut [T], &mut [i64])> = Vec::with_capacity(n * blocks);
+    for (cloud, (dists, idx)) in dists.chunks_mut(p1 * k).zip(idx.chunks_mut(p1 * k)).enumerate() {
+        for (block, (dists, idx)) in dists.chunks_mut(QUERIES * k).zip(idx.chunks_mut(QUERIES * k)).enumerate() {
+            work.push((cloud, block * QUERIES, dists, idx));
+        }
+    }
+    pool::run(threads, cost(n * p1 * p2, d), |threads| {
+        let mut tiles = vec![Tiles::default(); n];
+        pool::for_each_chunk(threads, &mut tiles, 1, |cloud, tile| {
+            tile[0] = Tiles::new(&points[cloud * p2 * d..(cloud * p2 + lengths2[cloud]) * d], d);
+        });
+        pool::for_each_chunk(threads, &mut work, 1, |_, piece| {
+            let (cloud, first, dists, idx) = &mut piece[0];
+            let rows = dists.len() / k;
+            let active = lengths1[*cloud].saturating_sub(*first).min(rows);
+            let start = (*cloud * p1 + *first) * d;
+            dists[active * k..].fill(T::ZERO);
+            idx[active * k..].fill(0);
+            simd::dispatch(Search {
+                queries: &queries[start..start + active * d],
+                points: &points[*cloud * p2 * d..(*cloud * p2 + lengths2[*cloud]) * d],
+                tiles: &tiles[*cloud],
+                d,
+                k,
+                norm: x.norm,
+                dists: &mut dists[..active * k],
+                idx: &mut idx[..active * k],
+            });
+        });
+    });
+    Ok(())
+}
+
+/// A cloud cut into groups of `GROUP` points, each group stored axis by axis, and into tiles of `count` points. Missing
+/// points of the last group are infinitely far.
+#[derive(Clone, Default)]
+struct Tiles<T> {
+    values: Vec<T>,
+    count: usize,
+}
+
+impl<T: Scalar> Tiles<T> {
+    fn new(points: &[T], d: usize) -> Self {
+        let count = (TILE_BYTES / (size_of::<T>() * d) / GROUP * GROUP).max(GROUP);
+        let mut values = vec![T::INFINITY; (points.len() / d).next_multiple_of(GROUP) * d];
+        for (group, from) in values.chunks_exact_mut(GROUP * d).zip(points.chunks(GROUP * d)) {
+            for (j, point) in from.chunks_exact(d).enumerate() {
+                for (axis, &value) in point.iter().enumerate() {
+                    group[axis * GROUP + j] = value;
+                }
+            }
+        }
+        Self { values, count }
+    }
+}
+
+/// The neighbours of a block of queries.
+struct Search<'a, T> {
+    queries: &'a [T],
+    points: &'a [T],
+    tiles: &'a Tiles<T>,
+    d: usize,
+    k: usize,
+    norm: Norm,
+    dists: &'a mut [T],
+    idx: &'a mut [i64],
+}
+
+impl<T: Scalar> Body<T> for Search<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<Real = T>>(self, simd: S) {
+        match self.k {
+            1 => self.with_list::<S, Sorted<T, 1>>(simd),
+            ..=SORTED => self.with_list::<S, Sorted<T, SORTED>>(simd),
+            _ => self.with_list::<S, Selection<T>>(simd),
+        }
+    }
+}
+
+impl<T: Scalar> Search<'_, T> {
+    #[inline(always)]
+    fn with_list<S: Simd<Real = T>, L: List<T>>(self, simd: S) {
+        match (self.norm, self.d) {
+            (Norm::SquaredL2, 3) => self.walk::<S, L, 3, false>(simd),
+            (Norm::SquaredL2, _) => self.walk::<S, L, 0, false>(simd),
+            (Norm::L1, _) => self.walk::<S, L, 0, true>(simd),
+        }
+    }
+
+    /// `D` is the dimension, or 0 where it is only known at run time.
+    #[inline(always)]
+    fn walk<S: Simd<Real = T>, L: List<T>, const D: usize, const L1: bool>(self, simd: S) {
+        let (d, k) = (if D == 0 { self.d } else { D }, self.k);
+        let mut lists: Vec<L> = (0..self.dists.len() / k).map(|_| L::new(k)).collect();
+        let mut distances = [T::ZERO; GROUP];
+        let mut first = 0;
+        for tile in self.tiles.values.chunks(self.tiles.count * d) {
+            for (query, list) in self.queries.chunks_exact(d).zip(&mut lists) {
+                let query = Query::<T, S, D>::new(simd, query);
+                for (group, points) in tile.chunks_exact(GROUP * d).enumerate() {
+                    let mut bits = query.nearer::<L1>(simd, points, list.worst(), &mut distances);
+                    while bits != 0 {
+                        let j = bits.trailing_zeros() as usize;
+                        list.offer(distances[j % GROUP], (first + group * GROUP + j) as u32);
+                        // The list is stricter now: fewer of the rest may pass.
+                        bits &= (bits - 1) & below(simd, &distances, list.worst());
+                    }
+                }
+            }
+            first += tile.len() / d;
+        }
+        let number = self.points.len() / d;
+        for (row, list) in lists.into_iter().enumerate() {
+            let query = &self.queries[row * d..(row + 1) * d];
+            let distance = |j: usize| {
+                (0..d).fold(T::ZERO, |sum, axis| T::accumulate(self.norm, query[axis].minus(self.points[j * d + axis]), sum))
+            };
+            write(&list.finish(), number, distance, &mut self.dists[row * k..(row + 1) * k], &mut self.idx[row * k..(row + 1) * k]);
+        }
+    }
+}
+
+/// A query, its coordinates spread over vectors where their number is known.
+struct Query<'a, T: Scalar, S: Simd<Real = T>, const D: usize> {
+    values: &'a [T],
+    spread: [S::Vector; D],
+}
+
+impl<'a, T: Scalar, S: Simd<Real = T>, const D: usize> Query<'a, T, S, D> {
+    #[inline(always)]
+    fn new(simd: S, values: &'a [T]) -> Self {
+        Self { values, spread: std::array::from_fn(|axis| simd.splat(values[axis])) }
+    }
+
+    /// The distances to the points of a group (axis by axis), and which are below `worst`.
+    #[inline(always)]
+    fn nearer<const L1: bool>(&self, simd: S, points: &[T], worst: T, distances: &mut [T; GROUP]) -> u64 {
+        let worst = simd.splat(worst);
+        let mut bits = 0_u64;
+        for start in (0..GROUP).step_by(S::LANES) {
+            let mut sum = simd.splat(T::ZERO);
+            for axis in 0..if D == 0 { self.values.len() } else { D } {
+                let query = if D == 0 { simd.splat(self.values[axis]) } else { self.spread[axis] };
+                let difference = simd.sub(query, simd.load(&points[axis * GROUP + start..]));
+                sum = if L1 { simd.add(simd.abs(difference), sum) } else { simd.mul_add(difference, difference, sum) };
+            }
+            simd.store(sum, &mut distances[start..]);
+            bits |= u64::from(simd.less(sum, worst)) << start;
+        }
+        bits
+    }
+}
+
+/// Which distances of a group are below `worst`.
+#[inline(always)]
+fn below<S: Simd>(simd: S, distances: &[S::Real; GROUP], worst: S::Real) -> u64 {
+    let worst = simd.splat(worst);
+    (0..GROUP).step_by(S::LANES).fold(0, |bits, start| bits | u64::from(simd.less(simd.load(&distances[start..]), worst)) << start)
+}
+
+/// The best candidates so far. Candidates come in ascending order of index, so of equal distances the one that came first
+/// has the lower index.
+trait List<T> {
+    fn new(k: usize) -> Self;
+    /// Only candidates below this distance matter.
+    fn worst(&self) -> T;
+    /// Takes a candidate that is below `worst`.
+    fn offer(&mut self, distance: T, index: u32);
+    /// At most K neighbours in order.
+    fn finish(self) -> Vec<(T, u32)>;
+}
+
+/// The best `SIZE` >= K candidates, sorted; open slots are infinitely far.
+struct Sorted<T, const SIZE: usize> {
+    distances: [T; SIZE],
+    indices: [u32; SIZE],
+    k: usize,
+}
+
+impl<T: Scalar, const SIZE: usize> List<T> for Sorted<T, SIZE> {
+    fn new(k: usize) -> Self {
+        Self { distances: [T::INFINITY; SIZE], indices: [u32::MAX; SIZE], k }
+    }
+
+    #[inline(always)]
+    fn worst(&self) -> T {
+        self.distances[(self.k - 1) % SIZE]
+    }
+
+    /// Every slot takes its own value, its left neighbour's or the candidate, from the right: the compiler turns it into
+    /// a few vector blends.
+    #[inline(always)]
+    fn offer(&mut self, distance: T, index: u32) {
+        let (old, old_indices) = (self.distances, self.indices);
+        for slot in (0..SIZE).rev() {
+            let left = slot.saturating_sub(1);
+            let (shift, here) = (slot > 0 && distance < old[left], distance < old[slot]);
+            self.distances[slot] = if shift { old[left] } else if here { distance } else { old[slot] };
+            self.indices[slot] = if shift { old_indices[left] } else if here { index } else { old_indices[slot] };
+        }
+    }
+
+    fn finish(self) -> Vec<(T, u32)> {
+        self.distances.into_iter().zip(self.indices).filter(|&(_, index)| index != u32::MAX).take(self.k).collect()
+    }
+}
+
+/// Up to twice K candidates in any order; when there are so many, the best K are selected.
+struct Selection<T> {
+    candidates: Vec<(T, u32)>,
+    worst: T,
+    k: usize,
+}
+
+impl<T: Scalar> List<T> for Selection<T> {
+    fn new(k: usize) -> Self {
+        Self { candidates: Vec::new(), worst: T::INFINITY, k }
+    }
+
+    #[inline(always)]
+    fn worst(&self) -> T {
+        self.worst
+    }
+
+    #[inline(always)]
+    fn offer(&mut self, distance: T, index: u32) {
+        self.candidates.push((distance, index));
+        if self.candidates.len() == 2 * self.k {
+            self.candidates.select_nth_unstable_by(self.k - 1, order);
+            self.candidates.truncate(self.k);
+            self.worst = self.candidates[self.k - 1].0;
+        }
+    }
+
+    fn finish(mut self) -> Vec<(T, u32)> {
+        self.candidates.sort_unstable_by(order);
+        self.candidates.truncate(self.k);
+        self.candidates
+    }
+}
+
+/// Writes a row. Distances that are not below infinity (overflow, NaN) never entered the list: slots left open by them
+/// take the lowest indices that are not in it, with the distance as computed; slots beyond the cloud are 0.
+fn write<T: Scalar>(best: &[(T, u32)], number: usize, distance: impl Fn(usize) -> T, dists: &mut [T], idx: &mut [i64]) {
+    let below_infinity = |j: usize| matches!(distance(j).partial_cmp(&T::INFINITY), Some(std::cmp::Ordering::Less));
+    let mut rest = (0..number).filter(|&j| !below_infinity(j));
+    for (slot, (dist, index)) in dists.iter_mut().zip(idx.iter_mut()).enumerate() {
+        (*dist, *index) = match best.get(slot) {
+            Some(&(dist, index)) => (dist, i64::from(index)),
+            None => rest.next().map_or((T::ZERO, 0), |j| (distance(j), j as i64)),
+        };
+    }
+}
+
+/// (distance, index); distances in a list are never NaN.
+fn order<T: PartialOrd>(a: &(T, u32), b: &(T, u32)) -> std::cmp::Ordering {
+    a.0.partial_cmp(&b.0).unwrap_or(std::cmp::Ordering::Equal).then(a.1.cmp(&b.1))
+}
+
+pub(super) fn backward<T: Scalar>(x: &GradInputs<'_>, sizes: Sizes, threads: usize, out: &mut Gradients<'_>) -> Result<()> {
+    let Sizes { n, p1, p2, d, k } = sizes;
+    let norm = x.inputs.norm;
+    let (queries, points) = (x.inputs.p1.as_slice::<T>()?, x.inputs.p2.as_slice::<T>()?);
+    let (idx, grad) = (x.idx.as_slice::<i64>()?, x.grad_dists.as_slice::<T>()?);
+    let (lengths1, lengths2) = (lengths(x.inputs.lengths1.as_ref(), n, p1)?, lengths(x.inputs.lengths2.as_ref(), n, p2)?);
+    if let Some(&bad) = idx.iter().find(|&&j| p2 > 0 && (j < 0 || j >= p2 as i64)) {
+        return Err(patina3d_core::Error::value(super::OPERATOR, "idx", format!("in [0, {p2})"), bad.to_string()));
+    }
+    let grad1 = out.p1.as_mut_slice::<T>()?;
+    let grad2 = out.p2.as_mut_slice::<T>()?;
+    if n == 0 {
+        return Ok(());
+    }
+    pool::run(threads, cost(n * p1 * k, 8 * d), |threads| {
+        pool::for_each_chunk(threads, grad1, QUERIES * d, |block, rows| {
+            for (i, out) in rows.chunks_exact_mut(d).enumerate() {
+                let row = block * QUERIES + i;
+                let cloud = row / p1;
+                out.fill(T::ZERO);
+                let slots = if row % p1 < lengths1[cloud] { k.min(lengths2[cloud]) } else { 0 };
+                for slot in row * k..row * k + slots {
+                    let point = &points[(cloud * p2 + idx[slot] as usize) * d..];
+                    for axis in 0..d {
+                        let slope = T::slope(norm, grad[slot], queries[row * d + axis].minus(point[axis]));
+                        out[axis] = out[axis].plus(slope);
+                    }
+                }
+            }
+        });
+        // Each piece of the second cloud reads all pairs and adds up its own, in ascending order: the same sum whatever
+        // the number of pieces.
+        let pieces = if threads <= 1 { 1 } else { threads.div_ceil(n) };
+        let piece = p2.div_ceil(pieces).max(1);
+        let mut work: Vec<(usize, usize, &mut [T])> = Vec::new();
+        for (cloud, grad2) in grad2.chunks_mut((p2 * d).max(1)).enumerate() {
+            work.extend(grad2.chunks_mut(piece * d).enumerate().map(|(i, part)| (cloud, i * piece, part)));
+        }
+        pool::for_each_chunk(threads, &mut work, 1, |_, work| {
+            let (cloud, first, out) = &mut work[0];
+            let (first, number) = (*first, out.len() / d);
+            out.fill(T::ZERO);
+            let slots = k.min(lengths2[*cloud]);
+            for row in *cloud * p1..*cloud * p1 + lengths1[*cloud] {
+                for slot in row * k..row * k + slots {
+                    let target = (idx[slot] as usize).wrapping_sub(first);
+                    if target < number {
+                        let point = &points[(*cloud * p2 + first + target) * d..];
+                        for axis in 0..d {
+                            let slope = T::slope(norm, grad[slot], queries[row * d + axis].minus(point[axis]));
+                            out[target * d + axis] = out[target * d + axis].minus(slope);
+                        }
+                    }
+                }
+            }
+        });
+    });
+    Ok(())
+}

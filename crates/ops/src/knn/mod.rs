@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+//! K nearest neighbours: for each point of one cloud, the K points of the other that come first in the order
+//! (distance, index).
+//!
+//! Definition: `packages/ops/src/patina3d/ops/_reference/knn.py`. Page: `docs/ops/knn.md`.
+//!
+//! A distance is accumulated axis by axis with one rounding each (`d = fma(x, x, d)` for the squared norm, `d = |x| + d`
+//! for the other), on every device; with the total order this makes the result unique to the bit.
+
+mod cpu;
+mod cuda;
+
+use patina3d_core::check::argument;
+use patina3d_core::{DType, Device, Error, Module, Result, Tensor, TensorMut};
+
+const OPERATOR: &str = "knn_points";
+
+/// What distance means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Norm {
+    /// Sum of absolute differences.
+    L1,
+    /// Sum of squared differences.
+    SquaredL2,
+}
+
+impl Norm {
+    /// 1 or 2.
+    pub fn new(norm: i64) -> Result<Self> {
+        match norm {
+            1 => Ok(Self::L1),
+            2 => Ok(Self::SquaredL2),
+            other => Err(Error::value(OPERATOR, "norm", "1 or 2", other.to_string())),
+        }
+    }
+}
+
+/// A number of neighbours from a signed number.
+pub fn count(k: i64) -> Result<usize> {
+    usize::try_from(k).map_err(|_| Error::value(OPERATOR, "K", "at least 0", k.to_string()))
+}
+
+/// Two padded batches of clouds.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a> {
+    /// Queries, (N, P1, D), float32 or float64.
+    pub p1: Tensor<'a>,
+    /// Points to find, (N, P2, D), of the same dtype.
+    pub p2: Tensor<'a>,
+    /// How many queries of each cloud count, (N,) int64; absent means all. Values are clamped to [0, P1].
+    pub lengths1: Option<Tensor<'a>>,
+    /// How many points of each cloud count, (N,) int64; absent means all. Values are clamped to [0, P2].
+    pub lengths2: Option<Tensor<'a>>,
+    /// What distance means.
+    pub norm: Norm,
+    /// Neighbours to keep, any number.
+    pub k: usize,
+}
+
+/// The neighbours. Slots at and beyond `min(K, lengths2)` and rows at and beyond `lengths1` are 0.
+#[derive(Debug)]
+pub struct Outputs<'a> {
+    /// Distances, (N, P1, K), ascending, of the dtype of the inputs.
+    pub dists: TensorMut<'a>,
+    /// Indices into the cloud of `p2`, (N, P1, K) int64.
+    pub idx: TensorMut<'a>,
+}
+
+/// What the backward pass reads.
+#[derive(Debug, Clone, Copy)]
+pub struct GradInputs<'a> {
+    /// The forward's inputs.
+    pub inputs: Inputs<'a>,
+    /// The forward's `idx`.
+    pub idx: Tensor<'a>,
+    /// Gradient of `dists`, (N, P1, K).
+    pub grad_dists: Tensor<'a>,
+}
+
+/// What the backward pass writes.
+#[derive(Debug)]
+pub struct Gradients<'a> {
+    /// Gradient of `p1`.
+    pub p1: TensorMut<'a>,
+    /// Gradient of `p2`.
+    pub p2: TensorMut<'a>,
+    /// Bytes for the device, at least [`scratch_bytes`] of them.
+    pub scratch: TensorMut<'a>,
+}
+
+/// The sizes of a problem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// Clouds.
+    pub n: usize,
+    /// Queries of a padded cloud.
+    pub p1: usize,
+    /// Points of a padded cloud.
+    pub p2: usize,
+    /// Dimension.
+    pub d: usize,
+    /// Neighbours.
+    pub k: usize,
+}
+
+impl Sizes {
+    /// The shape of `dists` and `idx`.
+    pub fn neighbours(&self) -> [usize; 3] {
+        [self.n, self.p1, self.k]
+    }
+}
+
+/// Checks the forward's inputs; the one place that does.
+pub fn check(x: &Inputs<'_>) -> Result<Sizes> {
+    argument(OPERATOR, "p1", &x.p1).real()?.shape("(N, P1, D)", &[None, None, None])?;
+    let (n, p1, d) = (x.p1.shape()[0], x.p1.shape()[1], x.p1.shape()[2]);
+    if d == 0 {
+        return Err(Error::value(OPERATOR, "p1", "of at least one coordinate a point", "0"));
+    }
+    argument(OPERATOR, "p2", &x.p2).dtype(x.p1.dtype())?.shape("(N, P2, D)", &[Some(n), None, Some(d)])?.beside("p1", &x.p1)?;
+    for (name, lengths) in [("lengths1", &x.lengths1), ("lengths2", &x.lengths2)] {
+        if let Some(lengths) = lengths {
+            argument(OPERATOR, name, lengths).dtype(DType::I64)?.shape("(N,)", &[Some(n)])?.beside("p1", &x.p1)?;
+        }
+    }
+    let p2 = x.p2.shape()[1];
+    if p2 >= u32::MAX as usize {
+        return Err(Error::value(OPERATOR, "p2", "of fewer than 2^32 - 1 points a cloud", p2.to_string()));
+    }
+    if n.checked_mul(p1).and_then(|rows| rows.checked_mul(x.k)).is_none_or(|slots| slots > isize::MAX as usize / 8) {
+        return Err(Error::value(OPERATOR, "K", "so small that the result can be addressed", x.k.to_string()));
+    }
+    Ok(Sizes { n, p1, p2, d, k: x.k })
+}
+
+/// Finds the neighbours.
+pub fn forward(x: &Inputs<'_>, out: &mut Outputs<'_>) -> Result<()> {
+    let sizes = check(x)?;
+    argument(OPERATOR, "dists", &out.dists).dtype(x.p1.dtype())?.shape("(N, P1, K)", &sizes.neighbours().map(Some))?;
+    argument(OPERATOR, "idx", &out.idx).dtype(DType::I64)?.shape("(N, P1, K)", &sizes.neighbours().map(Some))?;
+    match x.p1.device() {
+        Device::Cpu { threads } => match x.p1.dtype() {
+            DType::F64 => cpu::forward::<f64>(x, sizes, threads, out),
+            _ => cpu::forward::<f32>(x, sizes, threads, out),
+        },
+        Device::Gpu(gpu) => cuda::forward(gpu, x, sizes, out),
+    }
+}
+
+/// Bytes of scratch that [`backward`] needs.
+pub fn scratch_bytes(x: &GradInputs<'_>) -> Result<usize> {
+    let sizes = check(&x.inputs)?;
+    Ok(match x.inputs.p1.device() {
+        Device::Cpu { .. } => 0,
+        Device::Gpu(_) => cuda::scratch_bytes(sizes),
+    })
+}
+
+/// The gradients of `sum(grad_dists * dists)`, summands in ascending order of (query, slot). At equal coordinates the
+/// gradient of the absolute difference is 0.
+pub fn backward(x: &GradInputs<'_>, out: &mut Gradients<'_>) -> Result<()> {
+    let sizes = check(&x.inputs)?;
+    let (like, slots) = (&x.inputs.p1, sizes.neighbours().map(Some));
+    argument(OPERATOR, "idx", &x.idx).dtype(DType::I64)?.shape("(N, P1, K)", &slots)?.beside("p1", like)?;
+    argument(OPERATOR, "the gradient of dists", &x.grad_dists).dtype(like.dtype())?.shape("(N, P1, K)", &slots)?.beside("p1", like)?;
+    argument(OPERATOR, "the gradient of p1", &out.p1).dtype(like.dtype())?.shape("(N, P1, D)", &[sizes.n, sizes.p1, sizes.d].map(Some))?;
+    argument(OPERATOR, "the gradient of p2", &out.p2).dtype(like.dtype())?.shape("(N, P2, D)", &[sizes.n, sizes.p2, sizes.d].map(Some))?;
+    match like.device() {
+        Device::Cpu { threads } => match like.dtype() {
+            DType::F64 => cpu::backward::<f64>(x, sizes, threads, out),
+            _ => cpu::backward::<f32>(x, sizes, threads, out),
+        },
+        Device::Gpu(gpu) => cuda::backward(gpu, x, sizes, out),
+    }
+}
+
+/// The kernels.
+pub static MODULE: Module = patina3d_core::module!("knn");
+
+pub use cuda::KnnParams;

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+//! One face: whether it can be drawn, where, and what it is at a block of pixels. The formulas are those of
+//! `patina3d_core::geometry`, on vectors; a test compares them bit by bit.
+
+use std::ops::Range;
+
+use patina3d_core::geometry::{CLIP_EPSILON, EPSILON, Vec2, Vec3, edge_function, greater, lesser, magnitude};
+use patina3d_core::simd::Simd;
+
+use super::lanes::Lanes;
+use super::{Number, Rule};
+
+/// The box of a face grown by the reach of the blur: its low and its high corner. `None` for a face that is drawn
+/// nowhere.
+#[inline(always)]
+pub(super) fn bounds<T: Number>(face: &[T], rule: &Rule<T>) -> Option<[Vec2<T>; 2]> {
+    let [v, z] = corners(face);
+    let area = edge_function(v[0], v[1], v[2]);
+    let finite = face.iter().all(|number| number.is_finite());
+    let thin = magnitude(area) <= T::of(EPSILON);
+    let behind = lesser(lesser(z[0], z[1]), z[2]) < T::of(EPSILON);
+    if !finite || thin || behind || (rule.cull_backfaces && area < T::of(0.0)) {
+        return None;
+    }
+    let low = |axis: usize| lesser(lesser(v[0][axis], v[1][axis]), v[2][axis]) - rule.reach;
+    let high = |axis: usize| greater(greater(v[0][axis], v[1][axis]), v[2][axis]) + rule.reach;
+    Some([[low(0), low(1)], [high(0), high(1)]])
+}
+
+/// The vertices' (x, y) and, in the first two places of the second, z.
+#[inline(always)]
+fn corners<T: Number>(face: &[T]) -> ([Vec2<T>; 3], Vec3<T>) {
+    ([[face[0], face[1]], [face[3], face[4]], [face[6], face[7]]], [face[2], face[5], face[8]])
+}
+
+/// The pixels along one axis whose centres lie in the closed interval; centres descend.
+#[inline(always)]
+pub(super) fn covered<T: Number>(centres: &[T], low: T, high: T) -> Range<usize> {
+    let (Some(&first), Some(&last)) = (centres.first(), centres.last()) else { return 0..0 };
+    let per_unit = if centres.len() > 1 { T::of((centres.len() - 1) as f64) / (first - last) } else { T::of(0.0) };
+    // The guess is one off at most; the walk makes it exact.
+    let walk = |bound: T, before: &dyn Fn(T) -> bool| {
+        let mut index = (((first - bound) * per_unit).to_f64() as usize).min(centres.len());
+        while index > 0 && !before(centres[index - 1]) {
+            index -= 1;
+        }
+        while index < centres.len() && before(centres[index]) {
+            index += 1;
+        }
+        index
+    };
+    let start = walk(high, &|centre| centre > high);
+    let end = walk(low, &|centre| centre >= low);
+    start..end.max(start)
+}
+
+/// A face that can be drawn.
+pub(super) struct Face<T> {
+    v: [Vec2<T>; 3],
+    z: Vec3<T>,
+    low: Vec2<T>,
+    high: Vec2<T>,
+    /// What the edge functions are divided by.
+    area: T,
+    /// The sign of `area`.
+    sign: T,
+    /// A pixel whose edge function i times `sign` is below the negative of this is too far beyond that edge to hit.
+    beyond: Vec3<T>,
+}
+
+impl<T: Number> Face<T> {
+    #[inline(always)]
+    pub(super) fn new(face: &[T], rule: &Rule<T>) -> Option<Self> {
+        let [low, high] = bounds(face, rule)?;
+        let (v, z) = corners(face);
+        let zero = T::of(0.0);
+        let area = edge_function(v[2], v[0], v[1]) + T::of(EPSILON);
+        let sign = if area < zero { T::of(-1.0) } else { T::of(1.0) };
+        Some(Self { v, z, low, high, area, sign, beyond: beyond(v, low, high, area, rule) })
+    }
+
+    /// The pixels of the box.
+    #[inline(always)]
+    pub(super) fn covered(&self, columns: &[T], rows: &[T]) -> [Range<usize>; 2] {
+        [covered(columns, self.low[0], self.high[0]), covered(rows, self.low[1], self.high[1])]
+    }
+
+    /// The lanes whose pixel is in the box.
+    #[inline(always)]
+    pub(super) fn boxed<S: Simd<Real = T>>(&self, simd: S, p: [Lanes<S>; 2]) -> u32 {
+        let splat = |value| Lanes::splat(simd, value);
+        let outside = |axis: usize| p[axis].less(splat(self.low[axis])) | splat(self.high[axis]).less(p[axis]);
+        !(outside(0) | outside(1))
+    }
+
+    /// The face at the pixels of a block that `lanes` names; `None` where it hits none of them.
+    #[inline(always)]
+    pub(super) fn sample<S: Simd<Real = T>>(
+        &self,
+        simd: S,
+        rule: &Rule<T>,
+        p: [Lanes<S>; 2],
+        lanes: u32,
+        z_below: Lanes<S>,
+    ) -> Option<Samples<S>> {
+        let splat = |value: T| Lanes::splat(simd, value);
+        let zero = splat(T::of(0.0));
+        let v = self.v.map(|corner| corner.map(splat));
+        let to = v.map(|corner| [p[0] - corner[0], p[1] - corner[1]]);
+        let edge = |a: usize, b: usize| {
+            let [x, y] = [self.v[b][0] - self.v[a][0], self.v[b][1] - self.v[a][1]];
+            to[a][0] * splat(y) - to[a][1] * splat(x)
+        };
+        let edges = [edge(1, 2), edge(2, 0), edge(0, 1)];
+        let mut hit = lanes;
+        for i in 0..3 {
+            hit &= !(edges[i] * splat(self.sign)).less(splat(-self.beyond[i]));
+        }
+        if hit == 0 {
+            return None;
+        }
+
+        let area = splat(self.area);
+        let mut u = edges.map(|edge| edge / area);
+        if rule.perspective_correct {
+            let [z0, z1, z2] = self.z.map(splat);
+            let z01 = splat(self.z[0] * self.z[1]);
+            let top = [u[0] * z1 * z2, z0 * u[1] * z2, z01 * u[2]];
+            let sum = (top[0] + top[1] + top[2]).max(splat(T::of(EPSILON)));
+            u = top.map(|top| top / sum);
+        }
+        let inside = zero.less(u[0]) & zero.less(u[1]) & zero.less(u[2]);
+        if rule.blur <= T::of(0.0) {
+            hit &= inside;
+            if hit == 0 {
+                return None;
+            }
+        }
+        if rule.clip_barycentric_coords {
+            let top = u.map(|u| u.max(zero));
+            let sum = (top[0] + top[1] + top[2]).max(splat(T::of(CLIP_EPSILON)));
+            u = top.map(|top| top / sum);
+        }
+        let z = u[0] * splat(self.z[0]) + u[1] * splat(self.z[1]) + u[2] * splat(self.z[2]);
+        hit &= z.less(z_below) & !z.less(zero);
+        if hit == 0 {
+            return None;
+        }
+
+        let dist2 = |a: usize, b: usize| {
+            let [x, y] = [self.v[b][0] - self.v[a][0], self.v[b][1] - self.v[a][1]];
+            let length2 = x * x + y * y;
+            let (x, y) = (splat(x), splat(y));
+            let t = if length2 <= T::of(EPSILON) {
+                splat(T::of(1.0))
+            } else {
+                ((x * to[a][0] + y * to[a][1]) / splat(length2)).max(zero).min(splat(T::of(1.0)))
+            };
+            let [x, y] = [v[a][0] + t * x - p[0], v[a][1] + t * y - p[1]];
+            x * x + y * y
+        };
+        let d = dist2(0, 1).min(dist2(0, 2)).min(dist2(1, 2));
+        hit &= d.less(splat(T::of(f64::INFINITY))) & (inside | d.less(splat(rule.blur)));
+        (hit != 0).then_some(Samples { hit, inside, z, bary: u, dist2: d })
+    }
+}
+
+/// Margins of the test that spares the exact formulas: beyond an edge by more than this, as an edge function, neither the
+/// rounding of the edge function nor that of the distance can make a hit of the pixel.
+#[inline(always)]
+fn beyond<T: Number>(v: [Vec2<T>; 3], low: Vec2<T>, high: Vec2<T>, area: T, rule: &Rule<T>) -> Vec3<T> {
+    let zero = T::of(0.0);
+    if rule.blur <= zero {
+        // To be inside, the three edge functions must have the sign of the area.
+        return [zero; 3];
+    }
+    if (edge_function(v[0], v[1], v[2]) < zero) != (area < zero) {
+        // So thin that rounding decided the sign.
+        return [T::of(f64::INFINITY); 3];
+    }
+    let farthest = greater(greater(magnitude(low[0]), magnitude(high[0])), greater(magnitude(low[1]), magnitude(high[1])));
+    let products = T::of(2.0) * (high[0] - low[0]) * (high[1] - low[1]);
+    let distance = rule.reach * T::of(1.001) + T::of(64.0) * T::ULP * farthest;
+    [[1, 2], [2, 0], [0, 1]].map(|[a, b]| {
+        let [x, y] = [v[b][0] - v[a][0], v[b][1] - v[a][1]];
+        distance * (x * x + y * y).sqrt() + T::of(16.0) * T::ULP * products
+    })
+}
+
+/// What a face is at the pixels of a block.
+#[derive(Clone, Copy)]
+pub(super) struct Samples<S: Simd> {
+    /// The lanes that it hits.
+    pub(super) hit: u32,
+    /// The lanes that it contains, whether it hits them or not.
+    pub(super) inside: u32,
+    pub(super) z: Lanes<S>,
+    pub(super) bary: [Lanes<S>; 3],
+    pub(super) dist2: Lanes<S>,
+}
+
+impl<S: Simd> Samples<S> {
+    /// The lanes where this half of a quad yields to the other.
+    #[inline(always)]
+    pub(super) fn beaten_by(&self, other: &Self, other_is_lower: bool) -> u32 {
+        let closer = other.dist2.less(self.dist2);
+        let tied = !closer & !self.dist2.less(other.dist2);
+        let nearer = closer | if other_is_lower { tied } else { 0 };
+        other.hit & ((other.inside & !self.inside) | (!(other.inside ^ self.inside) & nearer))
+    }
+}

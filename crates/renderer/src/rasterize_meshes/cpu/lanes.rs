@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A vector with operators, so that formulas over pixels read like formulas over numbers.
+
+use std::ops::{Add, Div, Mul, Sub};
+
+use patina3d_core::simd::Simd;
+
+/// One number for each pixel of a block.
+#[derive(Clone, Copy)]
+pub(super) struct Lanes<S: Simd> {
+    simd: S,
+    vector: S::Vector,
+}
+
+impl<S: Simd> Lanes<S> {
+    #[inline(always)]
+    pub(super) fn splat(simd: S, value: S::Real) -> Self {
+        Self { simd, vector: simd.splat(value) }
+    }
+
+    #[inline(always)]
+    pub(super) fn load(simd: S, values: &[S::Real]) -> Self {
+        Self { simd, vector: simd.load(values) }
+    }
+
+    #[inline(always)]
+    pub(super) fn store(self, values: &mut [S::Real]) {
+        self.simd.store(self.vector, values);
+    }
+
+    /// The greater; `other` where either is NaN.
+    #[inline(always)]
+    pub(super) fn max(self, other: Self) -> Self {
+        Self { vector: self.simd.max(self.vector, other.vector), ..self }
+    }
+
+    /// The lesser; `other` where either is NaN.
+    #[inline(always)]
+    pub(super) fn min(self, other: Self) -> Self {
+        Self { vector: self.simd.min(self.vector, other.vector), ..self }
+    }
+
+    /// One bit a lane; none for NaN.
+    #[inline(always)]
+    pub(super) fn less(self, other: Self) -> u32 {
+        self.simd.less(self.vector, other.vector)
+    }
+}
+
+macro_rules! operator {
+    ($trait:ident, $name:ident) => {
+        impl<S: Simd> $trait for Lanes<S> {
+            type Output = Self;
+
+            #[inline(always)]
+            fn $name(self, other: Self) -> Self {
+                Self { vector: self.simd.$name(self.vector, other.vector), ..self }
+            }
+        }
+    };
+}
+operator!(Add, add);
+operator!(Sub, sub);
+operator!(Mul, mul);
+operator!(Div, div);

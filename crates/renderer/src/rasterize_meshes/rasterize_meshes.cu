@@ -1,0 +1,492 @@
+// SPDX-License-Identifier: Apache-2.0
+// Mesh rasterization. mod.rs says what is computed; every decision here is made by the same operations in the same order.
+//
+// A block has a tile of 16 x 16 pixels, a warp 8 x 4 of them, a thread one. Forward: the block collects the faces whose
+// boxes meet its tile, in face order, each warp those of them that meet its pixels, each thread the K nearest. No list of
+// faces can overflow, because it is worked off whenever it is nearly full.
+#include "geometry.cuh"
+#include "rasterize_meshes.h"
+
+namespace {
+
+constexpr int kTile = 16, kWarpColumns = 8, kWarpRows = 4;
+constexpr int kThreads = kTile * kTile, kWarps = kThreads / 32;
+constexpr int kListed = 2 * kThreads;
+constexpr unsigned kAllLanes = 0xffffffffu;
+constexpr uint32_t kNoFace = UINT32_MAX;
+
+template <typename T>
+__device__ bool is_finite(T x) {
+    return magnitude(x) < T(INFINITY);
+}
+
+template <typename T>
+struct Face {
+    Triangle2<T> xy;
+    Vec3<T> z;
+};
+
+template <typename T>
+__device__ Face<T> load_face(const RasterizeMeshesParams& p, int64_t face) {
+    const T* v = static_cast<const T*>(p.face_verts) + 9 * face;
+    return {{{v[0], v[1]}, {v[3], v[4]}, {v[6], v[7]}}, {v[2], v[5], v[8]}};
+}
+
+// A closed box in NDC.
+template <typename T>
+struct __align__(16) Box {
+    T min_x, max_x, min_y, max_y;
+};
+
+template <typename T>
+__device__ bool overlap(const Box<T>& a, const Box<T>& b) {
+    return a.min_x <= b.max_x && b.min_x <= a.max_x && a.min_y <= b.max_y && b.min_y <= a.max_y;
+}
+
+template <typename T>
+__device__ bool contains(const Box<T>& box, Vec2<T> point) {
+    return box.min_x <= point.x && point.x <= box.max_x && box.min_y <= point.y && point.y <= box.max_y;
+}
+
+// Where a face reaches; nowhere for a face that is never drawn.
+template <typename T>
+__device__ Box<T> box_of_face(const RasterizeMeshesParams& p, const Face<T>& face) {
+    const Vec2<T> v0 = face.xy.v0, v1 = face.xy.v1, v2 = face.xy.v2;
+    const bool finite = is_finite(v0.x) && is_finite(v0.y) && is_finite(face.z.x) && is_finite(v1.x) && is_finite(v1.y) &&
+                        is_finite(face.z.y) && is_finite(v2.x) && is_finite(v2.y) && is_finite(face.z.z);
+    const T area = edge_function(v0, v1, v2);
+    const bool drawn = finite && magnitude(area) > Geometry<T>::epsilon &&
+                       lesser(lesser(face.z.x, face.z.y), face.z.z) >= Geometry<T>::epsilon &&
+                       !(p.cull_backfaces && area < T(0));
+    if (!drawn) return {T(INFINITY), -T(INFINITY), T(INFINITY), -T(INFINITY)};
+    const T reach = sqrt(T(p.blur_radius));
+    return {
+        lesser(lesser(v0.x, v1.x), v2.x) - reach,
+        greater(greater(v0.x, v1.x), v2.x) + reach,
+        lesser(lesser(v0.y, v1.y), v2.y) - reach,
+        greater(greater(v0.y, v1.y), v2.y) + reach,
+    };
+}
+
+template <typename T>
+__device__ void setup(const RasterizeMeshesParams& p) {
+    const int64_t face = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
+    if (face >= p.f) return;
+    static_cast<Box<T>*>(p.boxes)[face] = box_of_face(p, load_face<T>(p, face));
+}
+
+// Which pixels a block, a warp and a thread have.
+struct Place {
+    int64_t image, row, column;       // of the thread
+    int64_t tile_row, tile_column;    // first of the block
+    int64_t block_row, block_column;  // first of the warp
+
+    __device__ explicit Place(const RasterizeMeshesParams& p) {
+        const int64_t columns = (p.w + kTile - 1) / kTile, rows = (p.h + kTile - 1) / kTile;
+        const int64_t tile = blockIdx.x % (columns * rows);
+        image = blockIdx.x / (columns * rows);
+        tile_row = tile / columns * kTile;
+        tile_column = tile % columns * kTile;
+        const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+        block_row = tile_row + warp / (kTile / kWarpColumns) * kWarpRows;
+        block_column = tile_column + warp % (kTile / kWarpColumns) * kWarpColumns;
+        row = block_row + lane / kWarpColumns;
+        column = block_column + lane % kWarpColumns;
+    }
+
+    __device__ bool in_image(const RasterizeMeshesParams& p) const { return row < p.h && column < p.w; }
+
+    __device__ int64_t pixel(const RasterizeMeshesParams& p) const { return (image * p.h + row) * p.w + column; }
+};
+
+template <typename T>
+__device__ Vec2<T> center_of(const RasterizeMeshesParams& p, int64_t row, int64_t column) {
+    return {pixel_center<T>(column, p.w, p.h), pixel_center<T>(row, p.h, p.w)};
+}
+
+// The box of the pixel centres of a piece of the image: rounding is monotone, so a face that reaches none of its corners'
+// coordinates reaches none of its pixels. A piece wholly outside the image gives the image's last row or column.
+template <typename T>
+__device__ Box<T> box_of_pixels(const RasterizeMeshesParams& p, int64_t row, int64_t column, int rows, int columns) {
+    const auto within = [](int64_t i, int64_t size) { return i < size ? i : size - 1; };
+    const Vec2<T> first = center_of<T>(p, within(row, p.h), within(column, p.w));
+    const Vec2<T> last = center_of<T>(p, within(row + rows - 1, p.h), within(column + columns - 1, p.w));
+    return {last.x, first.x, last.y, first.y};
+}
+
+// A face at a pixel.
+template <typename T>
+struct Fragment {
+    Vec3<T> bary;
+    T z, dist2;
+    bool inside;
+};
+
+template <typename T>
+__device__ bool evaluate(const RasterizeMeshesParams& p, const Face<T>& face, Vec2<T> point, T nearer_than, Fragment<T>& at) {
+    Vec3<T> u = barycentric_coordinates(point, face.xy);
+    if (p.perspective_correct) u = perspective_correct(u, face.z);
+    at.inside = u.x > T(0) && u.y > T(0) && u.z > T(0);
+    const T blur = T(p.blur_radius);
+    if (!at.inside && !(blur > T(0))) return false;
+    at.bary = p.clip_barycentric_coords ? clip_barycentric(u) : u;
+    // Adding 0 turns the negative zero into the positive one.
+    at.z = dot3(at.bary, face.z) + T(0);
+    if (!(at.z >= T(0) && at.z < nearer_than)) return false;
+    at.dist2 = point_triangle_dist2(point, face.xy);
+    return is_finite(at.dist2) && (at.inside || at.dist2 < blur);
+}
+
+// Whether the other half of a clipped quad hits the same pixel and takes it.
+template <typename T>
+__device__ bool yields(const RasterizeMeshesParams& p, int64_t face, Vec2<T> point, const Fragment<T>& at) {
+    if (p.neighbor == nullptr) return false;
+    const int64_t other = p.neighbor[face];
+    if (other < 0 || other >= p.f) return false;
+    if (!contains(static_cast<const Box<T>*>(p.boxes)[other], point)) return false;
+    Fragment<T> rival;
+    if (!evaluate(p, load_face<T>(p, other), point, T(INFINITY), rival)) return false;
+    if (rival.inside != at.inside) return rival.inside;
+    return rival.dist2 < at.dist2 || (rival.dist2 == at.dist2 && other < face);
+}
+
+// The K nearest faces of a pixel, K <= Capacity, in registers: once the loops are unrolled every index is a constant.
+template <typename T, int Capacity>
+struct RegisterList {
+    T z[Capacity];
+    uint32_t faces[Capacity];
+    T worst = T(INFINITY);  // a face that is not nearer does not enter
+    int64_t k;
+
+    __device__ RegisterList(const RasterizeMeshesParams& p, int64_t) : k(p.k) {
+#pragma unroll
+        for (int i = 0; i < Capacity; ++i) {
+            z[i] = T(INFINITY);
+            faces[i] = kNoFace;
+        }
+    }
+
+    // Faces come in ascending order of index, so a tie goes behind what is there.
+    __device__ void insert(T depth, uint32_t face) {
+#pragma unroll
+        for (int i = Capacity - 1; i > 0; --i) {
+            if (depth < z[i - 1]) {
+                z[i] = z[i - 1];
+                faces[i] = faces[i - 1];
+            } else if (depth < z[i]) {
+                z[i] = depth;
+                faces[i] = face;
+            }
+        }
+        if (depth < z[0]) {
+            z[0] = depth;
+            faces[0] = face;
+        }
+#pragma unroll
+        for (int i = 0; i < Capacity; ++i) worst = i < k ? z[i] : worst;
+    }
+
+    // Fills the pixel's slots, -1 where there is no face.
+    __device__ void store(int64_t* slots) const {
+#pragma unroll
+        for (int i = 0; i < Capacity; ++i) {
+            if (i < k) slots[i] = faces[i] == kNoFace ? -1 : int64_t(faces[i]);
+        }
+    }
+};
+
+// A list of any length, kept sorted where the result belongs.
+template <typename T>
+struct LongList {
+    T* z;
+    int64_t* faces;
+    T worst = T(INFINITY);
+    int64_t k, size = 0;
+
+    __device__ LongList(const RasterizeMeshesParams& p, int64_t pixel)
+        : z(static_cast<T*>(p.zbuf) + pixel * p.k), faces(p.pix_to_face + pixel * p.k), k(p.k) {}
+
+    __device__ void insert(T depth, uint32_t face) {
+        int64_t i = size < k ? size++ : k - 1;
+        for (; i > 0 && depth < z[i - 1]; --i) {
+            z[i] = z[i - 1];
+            faces[i] = faces[i - 1];
+        }
+        z[i] = depth;
+        faces[i] = face;
+        if (size == k) worst = z[k - 1];
+    }
+
+    __device__ void store(int64_t* slots) const {
+        for (int64_t i = size; i < k; ++i) slots[i] = -1;
+    }
+};
+
+// The range of faces of a mesh, within the packed faces.
+struct FaceRange {
+    int64_t begin, end;
+
+    __device__ FaceRange(const RasterizeMeshesParams& p, int64_t mesh) {
+        const auto clamp = [&](int64_t i) { return i < 0 ? 0 : (i < p.f ? i : p.f); };
+        begin = clamp(p.first_face[mesh]);
+        const int64_t room = p.f - begin, count = p.num_faces[mesh];
+        end = begin + (count < 0 ? 0 : (count < room ? count : room));
+    }
+};
+
+template <typename T, typename List>
+__device__ void forward(const RasterizeMeshesParams& p) {
+    __shared__ Box<T> boxes[kListed];
+    __shared__ uint32_t faces[kListed];
+    __shared__ int hits[2][kWarps];
+
+    const Place place(p);
+    const bool active = place.in_image(p);
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    const Box<T> tile = box_of_pixels<T>(p, place.tile_row, place.tile_column, kTile, kTile);
+    const Box<T> block = box_of_pixels<T>(p, place.block_row, place.block_column, kWarpRows, kWarpColumns);
+    const Vec2<T> point = active ? center_of<T>(p, place.row, place.column) : Vec2<T>{};
+    const FaceRange range(p, place.image);
+    List list(p, active ? place.pixel(p) : 0);
+
+    int64_t next = range.begin;
+    for (int turn = 0; next < range.end;) {
+        int listed = 0;
+        for (; next < range.end && listed <= kListed - kThreads; next += kThreads, turn ^= 1) {
+            const int64_t face = next + threadIdx.x;
+            Box<T> box;
+            bool hit = false;
+            if (face < range.end) {
+                box = static_cast<const Box<T>*>(p.boxes)[face];
+                hit = overlap(box, tile);
+            }
+            const unsigned lanes = __ballot_sync(kAllLanes, hit);
+            if (lane == 0) hits[turn][warp] = __popc(lanes);
+            __syncthreads();
+            int slot = listed + __popc(lanes & ((1u << lane) - 1));
+#pragma unroll
+            for (int w = 0; w < kWarps; ++w) {
+                slot += w < warp ? hits[turn][w] : 0;
+                listed += hits[turn][w];
+            }
+            if (hit) {
+                boxes[slot] = box;
+                faces[slot] = uint32_t(face);
+            }
+        }
+        __syncthreads();
+        for (int first = 0; first < listed; first += 32) {
+            const int mine = first + lane;
+            unsigned near = __ballot_sync(kAllLanes, mine < listed && overlap(boxes[mine], block));
+            for (; near; near &= near - 1) {
+                const int i = first + __ffs(near) - 1;
+                if (!active || !contains(boxes[i], point)) continue;
+                const uint32_t face = faces[i];
+                Fragment<T> at;
+                if (evaluate(p, load_face<T>(p, face), point, list.worst, at) && !yields(p, face, point, at)) {
+                    list.insert(at.z, face);
+                }
+            }
+        }
+        __syncthreads();
+    }
+    if (!active) return;
+
+    // Barycentrics and distances of the survivors are computed again: cheaper than carrying them through the list.
+    const int64_t start = place.pixel(p) * p.k;
+    list.store(p.pix_to_face + start);
+    for (int64_t slot = start; slot < start + p.k; ++slot) {
+        const int64_t face = p.pix_to_face[slot];
+        Fragment<T> at = {{T(-1), T(-1), T(-1)}, T(-1), T(-1), false};
+        if (face >= 0) evaluate(p, load_face<T>(p, face), point, T(INFINITY), at);
+        static_cast<T*>(p.zbuf)[slot] = at.z;
+        T* const bary = static_cast<T*>(p.bary_coords) + 3 * slot;
+        bary[0] = at.bary.x;
+        bary[1] = at.bary.y;
+        bary[2] = at.bary.z;
+        static_cast<T*>(p.dists)[slot] = at.inside ? -at.dist2 : at.dist2;
+    }
+}
+
+// Backward. The gradient of a face is a sum over the slots that hold it, anywhere in the image. Summed in 64-bit fixed
+// point by integer atomics it has the same bits in every order of arrival, in one number a component, without lists of
+// unknown length (no synchronisation) and without walking boxes full of pixels that show other faces. Before it, the same
+// pass finds each sum's largest exponent and number of summands, so that the fixed point loses less than a float sum.
+
+template <typename T>
+struct Float;
+
+template <>
+struct Float<float> {
+    static constexpr int bias = 127, not_finite = 255;
+    static __device__ int exponent(float x) { return __float_as_int(x) >> 23 & 255; }
+    static __device__ float scale(float x, int power) { return ldexpf(x, power); }
+    static __device__ long long round(float x) { return __float2ll_rn(x); }
+};
+
+template <>
+struct Float<double> {
+    static constexpr int bias = 1023, not_finite = 2047;
+    static __device__ int exponent(double x) { return int(__double_as_longlong(x) >> 52 & 2047); }
+    static __device__ double scale(double x, int power) { return ldexp(x, power); }
+    static __device__ long long round(double x) { return __double2ll_rn(x); }
+};
+
+// The sums of the nine components of every face. Exponents wait in the memory of the result, which is of their number and
+// not smaller.
+template <typename T>
+struct Sums {
+    const RasterizeMeshesParams& p;
+
+    __device__ int* exponent(int64_t component) const {
+        return static_cast<int*>(p.grad_face_verts) + component * int64_t(sizeof(T) / sizeof(int));
+    }
+
+    // Every summand is below 2^(exponent - bias + 1), so `summands` of them times 2^power stay below 2^62.
+    __device__ int power(int64_t component, unsigned long long summands) const {
+        return 62 - (64 - __clzll(summands)) - (*exponent(component) - Float<T>::bias + 1);
+    }
+
+    __device__ void clear(int64_t component) const {
+        *exponent(component) = 0;
+        p.sums[component] = 0;
+        if (component % 9 == 0) p.summands[component / 9] = 0;
+    }
+
+    __device__ void finish(int64_t component) const {
+        const unsigned long long summands = p.summands[component / 9];
+        const long long sum = static_cast<long long>(p.sums[component]);
+        const bool finite = *exponent(component) != Float<T>::not_finite;
+        const T value = Float<T>::scale(T(sum), -power(component, summands));
+        static_cast<T*>(p.grad_face_verts)[component] = finite ? value : T(NAN);
+    }
+};
+
+// One thread a component.
+template <typename T>
+__device__ void for_component(const RasterizeMeshesParams& p, void (Sums<T>::*body)(int64_t) const) {
+    const int64_t component = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
+    if (component < 9 * p.f) (Sums<T>{p}.*body)(component);
+}
+
+// Notes one summand's exponent.
+template <typename T>
+struct MeasureSum {
+    static __device__ void take(const Sums<T>& sums, int64_t component, T value) {
+        atomicMax(sums.exponent(component), Float<T>::exponent(value));
+        if (component % 9 == 0) atomicAdd(sums.p.summands + component / 9, 1ull);
+    }
+};
+
+// Adds one summand.
+template <typename T>
+struct AddToSum {
+    static __device__ void take(const Sums<T>& sums, int64_t component, T value) {
+        const int power = sums.power(component, sums.p.summands[component / 9]);
+        const long long fixed = Float<T>::round(Float<T>::scale(value, power));
+        if (fixed != 0) atomicAdd(sums.p.sums + component, static_cast<unsigned long long>(fixed));
+    }
+};
+
+// The upstream gradient of a slot.
+template <typename T>
+struct SlotGradient {
+    T zbuf, dist;
+    Vec3<T> bary;
+
+    __device__ SlotGradient(const RasterizeMeshesParams& p, int64_t slot) {
+        const auto at = [](const void* gradient, int64_t i) { return gradient ? static_cast<const T*>(gradient)[i] : T(0); };
+        zbuf = at(p.grad_zbuf, slot);
+        dist = at(p.grad_dists, slot);
+        bary = {at(p.grad_bary_coords, 3 * slot), at(p.grad_bary_coords, 3 * slot + 1), at(p.grad_bary_coords, 3 * slot + 2)};
+    }
+
+    __device__ bool reaches_bary() const {
+        return zbuf != T(0) || bary.x != T(0) || bary.y != T(0) || bary.z != T(0);
+    }
+};
+
+// The gradient of a face's nine numbers from one slot.
+template <typename T>
+__device__ void slot_backward(const RasterizeMeshesParams& p, const Face<T>& face, Vec2<T> point, const SlotGradient<T>& grad,
+                              T (&of)[9]) {
+    const Vec3<T> w = barycentric_coordinates(point, face.xy);
+    const Vec3<T> u = p.perspective_correct ? perspective_correct(w, face.z) : w;
+    Triangle2<T> of_xy = {};
+    Vec3<T> of_z = {};
+    if (grad.reaches_bary()) {
+        const Vec3<T> bary = p.clip_barycentric_coords ? clip_barycentric(u) : u;
+        Vec3<T> g = {grad.bary.x + grad.zbuf * face.z.x, grad.bary.y + grad.zbuf * face.z.y, grad.bary.z + grad.zbuf * face.z.z};
+        if (p.clip_barycentric_coords) g = clip_barycentric_backward(u, g);
+        if (p.perspective_correct) g = perspective_correct_backward(w, face.z, g, of_z);
+        of_z = {of_z.x + grad.zbuf * bary.x, of_z.y + grad.zbuf * bary.y, of_z.z + grad.zbuf * bary.z};
+        of_xy = barycentric_coordinates_backward(point, face.xy, g);
+    }
+    const bool inside = u.x > T(0) && u.y > T(0) && u.z > T(0);
+    const Triangle2<T> of_dist = point_triangle_dist2_backward(point, face.xy, inside ? -grad.dist : grad.dist);
+    of[0] = of_xy.v0.x + of_dist.v0.x;
+    of[1] = of_xy.v0.y + of_dist.v0.y;
+    of[2] = of_z.x;
+    of[3] = of_xy.v1.x + of_dist.v1.x;
+    of[4] = of_xy.v1.y + of_dist.v1.y;
+    of[5] = of_z.y;
+    of[6] = of_xy.v2.x + of_dist.v2.x;
+    of[7] = of_xy.v2.y + of_dist.v2.y;
+    of[8] = of_z.z;
+}
+
+// Slot by slot, a warp adds up what its pixels give to the same face, by a butterfly of fixed shape, and hands the nine
+// sums on: lane c has component c.
+template <typename T, template <typename> class Pass>
+__device__ void backward(const RasterizeMeshesParams& p) {
+    const Place place(p);
+    const bool active = place.in_image(p);
+    const int lane = threadIdx.x % 32;
+    const Vec2<T> point = active ? center_of<T>(p, place.row, place.column) : Vec2<T>{};
+    const int64_t start = active ? place.pixel(p) * p.k : 0;
+    const Sums<T> sums = {p};
+
+    for (int64_t k = 0; k < p.k; ++k) {
+        const int64_t face = active ? p.pix_to_face[start + k] : -1;
+        bool has = face >= 0 && face < p.f;
+        T of[9] = {};
+        if (has) {
+            const SlotGradient<T> grad(p, start + k);
+            has = grad.reaches_bary() || grad.dist != T(0);
+            if (has) slot_backward(p, load_face<T>(p, face), point, grad, of);
+        }
+        for (unsigned todo = __ballot_sync(kAllLanes, has); todo;) {
+            const uint32_t common = __shfl_sync(kAllLanes, uint32_t(face), __ffs(todo) - 1);
+            const bool member = has && uint32_t(face) == common;
+            todo &= ~__ballot_sync(kAllLanes, member);
+            T mine = T(0);
+#pragma unroll
+            for (int c = 0; c < 9; ++c) {
+                T sum = member ? of[c] : T(0);
+#pragma unroll
+                for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(kAllLanes, sum, step);
+                if (lane == c) mine = sum;
+            }
+            if (lane < 9) Pass<T>::take(sums, 9 * int64_t(common) + lane, mine);
+        }
+    }
+}
+
+}  // namespace
+
+#define KERNEL(pass, dtype) \
+    extern "C" __global__ void __launch_bounds__(kThreads) rasterize_meshes_##pass##_##dtype(const RasterizeMeshesParams p)
+
+#define KERNELS(T, dtype)                                                           \
+    KERNEL(setup, dtype) { setup<T>(p); }                                           \
+    KERNEL(forward_list1, dtype) { forward<T, RegisterList<T, 1>>(p); }             \
+    KERNEL(forward_list8, dtype) { forward<T, RegisterList<T, 8>>(p); }             \
+    KERNEL(forward_list16, dtype) { forward<T, RegisterList<T, 16>>(p); }           \
+    KERNEL(forward_long_list, dtype) { forward<T, LongList<T>>(p); }                \
+    KERNEL(backward_clear, dtype) { for_component(p, &Sums<T>::clear); }            \
+    KERNEL(backward_measure, dtype) { backward<T, MeasureSum>(p); }                 \
+    KERNEL(backward_add, dtype) { backward<T, AddToSum>(p); }                       \
+    KERNEL(backward_finish, dtype) { for_component(p, &Sums<T>::finish); }
+
+KERNELS(float, f32)
+KERNELS(double, f64)

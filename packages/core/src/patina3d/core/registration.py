@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a native function becomes a torch operator."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+__all__ = ["register"]
+
+_LIBRARY = torch.library.Library("patina3d", "DEF")
+
+
+def register(schema: str, kernel: Callable[..., Any], fake: Callable[..., Any]) -> Callable[..., Any]:
+    """Register an opaque operator ``torch.ops.patina3d.<name>``.
+
+    The operator itself has no derivative: an ``autograd.Function`` around it has, and is entered when a gradient is
+    needed. Differentiating the bare operator is an error, never a silent zero.
+
+    Args:
+        schema: name, arguments and results in torch's schema language, for instance ``"double(Tensor x) -> Tensor"``.
+        kernel: called with real tensors on any device.
+        fake: called with tensors without data (``torch.compile``, ``torch.export``); returns empty results of the right
+            shape, dtype and device.
+
+    Returns:
+        The operator, callable like ``kernel``.
+
+    Example:
+        >>> import torch
+        >>> twice = register("doc_twice(Tensor x) -> Tensor", lambda x: 2 * x, torch.empty_like)
+        >>> twice(torch.ones(2))
+        tensor([2., 2.])
+    """
+    name = schema.split("(", 1)[0].strip()
+    _LIBRARY.define(schema, tags=(torch.Tag.pt2_compliant_tag,))
+    _LIBRARY.impl(name, kernel, "CPU")
+    _LIBRARY.impl(name, kernel, "CUDA")
+    torch.library.register_fake(f"patina3d::{name}", fake, lib=_LIBRARY)
+
+    def refuse(ctx: Any, *grads: Any) -> Any:
+        raise RuntimeError(f"patina3d::{name} has no derivative of its own: call the public function instead")
+
+    torch.library.register_autograd(f"patina3d::{name}", refuse, lib=_LIBRARY)
+    return getattr(torch.ops.patina3d, name).default

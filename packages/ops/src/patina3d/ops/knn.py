@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""K nearest neighbours."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from patina3d.core import _native, register
+from patina3d.structures.rows import gather_rows
+
+__all__ = ["knn_gather", "knn_points"]
+
+
+class _KNN(NamedTuple):
+    """What :func:`knn_points` returns."""
+
+    dists: Tensor
+    idx: Tensor
+    knn: Tensor | None
+
+
+KNN = _KNN
+_KNN.__name__ = _KNN.__qualname__ = "KNN"
+
+
+def _fake_forward(
+    p1: Tensor, p2: Tensor, lengths1: Tensor | None, lengths2: Tensor | None, norm: int, k: int
+) -> tuple[Tensor, Tensor]:
+    shape = (p1.shape[0], p1.shape[1], k)
+    return p1.new_empty(shape), p1.new_empty(shape, dtype=torch.int64)
+
+
+def _fake_backward(
+    p1: Tensor,
+    p2: Tensor,
+    lengths1: Tensor | None,
+    lengths2: Tensor | None,
+    norm: int,
+    idx: Tensor,
+    grad_dists: Tensor,
+) -> tuple[Tensor, Tensor]:
+    return p1.new_empty(p1.shape), p2.new_empty(p2.shape)
+
+
+_forward = register(
+    "knn_forward(Tensor p1, Tensor p2, Tensor? lengths1, Tensor? lengths2, int norm, int k) -> (Tensor, Tensor)",
+    _native.ops.knn_forward,
+    _fake_forward,
+)
+_backward = register(
+    "knn_backward(Tensor p1, Tensor p2, Tensor? lengths1, Tensor? lengths2, int norm, Tensor idx, Tensor grad_dists)"
+    " -> (Tensor, Tensor)",
+    _native.ops.knn_backward,
+    _fake_backward,
+)
+
+
+class _KnnPoints(Function):
+    @staticmethod
+    def forward(
+        p1: Tensor, p2: Tensor, lengths1: Tensor | None, lengths2: Tensor | None, norm: int, k: int
+    ) -> tuple[Tensor, Tensor]:
+        return _forward(p1, p2, lengths1, lengths2, norm, k)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        p1, p2, lengths1, lengths2, ctx.norm, _ = inputs
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(p1, p2, lengths1, lengths2, output[1])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        p1, p2, lengths1, lengths2, idx = ctx.saved_tensors
+        return *_KnnGradient.apply(p1, p2, lengths1, lengths2, ctx.norm, idx, grads[0]), None, None, None, None
+
+
+class _KnnGradient(Function):
+    """The gradient is linear in ``grad_dists`` and, for the squared norm, in (p1, p2): its own gradient is itself."""
+
+    @staticmethod
+    def forward(
+        p1: Tensor,
+        p2: Tensor,
+        lengths1: Tensor | None,
+        lengths2: Tensor | None,
+        norm: int,
+        idx: Tensor,
+        grad_dists: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        return _backward(p1, p2, lengths1, lengths2, norm, idx, grad_dists)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        p1, p2, lengths1, lengths2, ctx.norm, idx, grad_dists = inputs
+        ctx.save_for_backward(p1, p2, lengths1, lengths2, idx, grad_dists)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        p1, p2, lengths1, lengths2, idx, grad_dists = ctx.saved_tensors
+        v1, v2 = grads
+        difference = p1.unsqueeze(2) - knn_gather(p2, idx)
+        slope = 2 * difference if ctx.norm == 2 else difference.sign()
+        along = ((v1.unsqueeze(2) - knn_gather(v2, idx)) * slope).sum(-1)
+        grad_grad = torch.where(_valid(idx, lengths1, lengths2, p2.shape[1]), along, 0)
+        grad1 = grad2 = None
+        if ctx.norm == 2:
+            grad1, grad2 = _KnnGradient.apply(v1, v2, lengths1, lengths2, ctx.norm, idx, grad_dists)
+        return grad1, grad2, None, None, None, None, grad_grad
+
+
+def _valid(idx: Tensor, lengths1: Tensor | None, lengths2: Tensor | None, num_points: int) -> Tensor:
+    """Which slots of ``idx`` hold a neighbour."""
+    _, rows, k = idx.shape
+    slot = torch.arange(k, device=idx.device)
+    valid = slot < (num_points if lengths2 is None else lengths2[:, None, None])
+    if lengths1 is not None:
+        valid = valid & (torch.arange(rows, device=idx.device)[:, None] < lengths1[:, None, None])
+    return valid.expand(idx.shape)
+
+
+def knn_points(
+    p1: Tensor,
+    p2: Tensor,
+    lengths1: Tensor | None = None,
+    lengths2: Tensor | None = None,
+    norm: int = 2,
+    K: int = 1,
+    version: int = -1,
+    return_nn: bool = False,
+    return_sorted: bool = True,
+) -> _KNN:
+    r"""Find, for each point of ``p1``, its K nearest neighbours in the same cloud of ``p2``.
+
+    .. math::
+        \mathrm{dists}_{nik} = \lVert p1_{ni} - p2_{n,\,\mathrm{idx}_{nik}} \rVert_2^2
+        \quad\text{or}\quad \lVert p1_{ni} - p2_{n,\,\mathrm{idx}_{nik}} \rVert_1
+
+    where ``idx[n, i, :]`` are the first K points in the order (distance, index). The order is total, so the result is
+    unique: the same bits in every run, on every device, for every number of threads. Slots whose distance is NaN come
+    last, in order of index.
+
+    Args:
+        p1: queries, (N, P1, D), any D >= 1. float32 or float64; float16 and bfloat16 are computed in float32.
+        p2: points to find, (N, P2, D), of the same dtype and device.
+        lengths1: (N,) int64, how many queries of each cloud count; ``None`` means P1. Clamped to [0, P1].
+        lengths2: (N,) int64, how many points of each cloud count; ``None`` means P2. Clamped to [0, P2].
+        norm: 2 for squared Euclidean distances, 1 for sums of absolute differences.
+        K: neighbours to keep; may exceed P2.
+        version: accepted for compatibility; has no effect.
+        return_nn: whether to gather the neighbours' coordinates.
+        return_sorted: accepted for compatibility; neighbours are always sorted.
+
+    Returns:
+        A named tuple ``KNN(dists, idx, knn)``: ``dists`` (N, P1, K), ascending; ``idx`` (N, P1, K) int64; ``knn``
+        (N, P1, K, D), or ``None`` without ``return_nn``. Slots ``k >= lengths2[n]`` and rows ``i >= lengths1[n]`` hold
+        0 in ``dists`` and ``idx``; ``knn`` is 0 in slots ``k >= lengths2[n]``.
+
+    Differentiable in ``p1`` and ``p2`` through ``dists`` (twice and more) and, for ``p2``, through ``knn``; ``idx`` is a
+    constant. For ``norm=1`` the derivative at equal coordinates is 0. Gradients are summed in a fixed order.
+
+    Raises:
+        TypeError: an argument is no tensor, or has another dtype than stated.
+        ValueError: shapes, devices, ``norm`` or ``K`` do not fit.
+
+    Cost: O(N P1 P2 D) time; O(N P1 K) memory.
+
+    Example:
+        >>> p1 = torch.tensor([[[0.0, 0.0], [1.0, 0.0]]])
+        >>> p2 = torch.tensor([[[0.0, 1.0], [3.0, 0.0], [1.0, 0.0]]])
+        >>> dists, idx, _ = knn_points(p1, p2, K=2)
+        >>> dists
+        tensor([[[1., 1.],
+                 [0., 2.]]])
+        >>> idx
+        tensor([[[0, 2],
+                 [2, 0]]])
+    """
+    if isinstance(p1, Tensor) and isinstance(p2, Tensor):
+        half = (torch.float16, torch.bfloat16)
+        if p1.dtype in half and p2.dtype == p1.dtype:
+            p1, p2 = p1.float(), p2.float()
+        if torch.is_grad_enabled() and (p1.requires_grad or p2.requires_grad):
+            dists, idx = _KnnPoints.apply(p1, p2, lengths1, lengths2, norm, K)
+        else:
+            dists, idx = _forward(p1, p2, lengths1, lengths2, norm, K)
+        return _KNN(dists, idx, knn_gather(p2, idx, lengths2) if return_nn else None)
+    argument, value = ("p2", p2) if isinstance(p1, Tensor) else ("p1", p1)
+    raise TypeError(f"knn_points: {argument} must be a torch.Tensor, got {type(value).__name__}")
+
+
+def knn_gather(x: Tensor, idx: Tensor, lengths: Tensor | None = None) -> Tensor:
+    r"""Gather the features of neighbours: ``out[n, l, k] = x[n, idx[n, l, k]]``.
+
+    Args:
+        x: features, (N, M, U), any dtype.
+        idx: (N, L, K) int64, entries in [0, M), as :func:`knn_points` returns them.
+        lengths: (N,) int64; slots ``k >= lengths[n]`` of the result are 0. ``None`` means M.
+
+    Returns:
+        (N, L, K, U). Differentiable in ``x``.
+
+    Raises:
+        ValueError: the batch sizes differ.
+
+    Example:
+        >>> knn_gather(torch.tensor([[[1.0], [2.0]]]), torch.tensor([[[1, 0]]]))
+        tensor([[[[2.],
+                  [1.]]]])
+    """
+    n, m, u = x.shape
+    if idx.shape[0] != n:
+        raise ValueError(f"knn_gather: idx must be of batch size {n}, that of x, got {idx.shape[0]}")
+    _, rows, k = idx.shape
+    if m == 0:
+        return x.new_zeros((n, rows, k, u))
+    first = m * torch.arange(n, device=idx.device)[:, None, None]
+    out = gather_rows(x.reshape(n * m, u), first + idx)
+    if lengths is None and k <= m:
+        return out
+    within = torch.arange(k, device=idx.device) < (m if lengths is None else lengths[:, None])
+    return torch.where(within.expand(n, k)[:, None, :, None], out, 0)

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Interpolation of corner values at rasterized points."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.autograd import gradcheck, gradgradcheck
+
+from patina3d.ops.interp_face_attrs import interpolate_face_attributes, interpolate_face_attributes_python
+
+
+def scene(shape=(2, 3, 4, 2), num_faces=5, channels=3, dtype=torch.float64, device="cpu"):
+    pix_to_face = torch.randint(-1, num_faces, shape, device=device)
+    weights = torch.rand(*shape, 3, dtype=dtype, device=device)
+    return pix_to_face, weights, torch.randn(num_faces, 3, channels, dtype=dtype, device=device)
+
+
+def by_loops(pix_to_face, weights, values):
+    out = torch.zeros(*pix_to_face.shape, values.shape[-1], dtype=values.dtype)
+    for slot in torch.cartesian_prod(*map(torch.arange, pix_to_face.shape)).tolist():
+        face = pix_to_face[tuple(slot)].item()
+        if face >= 0:
+            out[tuple(slot)] = sum(weights[(*slot, i)] * values[face, i] for i in range(3))
+    return out
+
+
+@pytest.mark.parametrize("function", [interpolate_face_attributes, interpolate_face_attributes_python])
+@pytest.mark.parametrize("channels", [0, 1, 3, 7])
+def test_equals_definition(function, channels):
+    inputs = scene(channels=channels)
+    assert torch.allclose(function(*inputs), by_loops(*inputs))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
+def test_equals_the_python_form_on_each_device(device, dtype):
+    pix_to_face, weights, values = scene(dtype=dtype, device=device)
+    out = interpolate_face_attributes(pix_to_face, weights, values)
+    expected = interpolate_face_attributes_python(pix_to_face, weights.double(), values.double())
+    assert out.dtype == dtype
+    assert torch.allclose(out.double(), expected, rtol=0, atol=8 * torch.finfo(dtype).eps)
+
+
+def test_the_wider_dtype_wins():
+    pix_to_face, weights, values = scene()
+    assert interpolate_face_attributes(pix_to_face, weights.float(), values).dtype == torch.float64
+    assert interpolate_face_attributes(pix_to_face, weights, values.half()).dtype == torch.float64
+
+
+def test_gradcheck():
+    pix_to_face, weights, values = scene((1, 2, 3, 2), num_faces=3)
+    inputs = weights.requires_grad_(), values.requires_grad_()
+    assert gradcheck(lambda *x: interpolate_face_attributes(pix_to_face, *x), inputs)
+    assert gradgradcheck(lambda *x: interpolate_face_attributes(pix_to_face, *x), inputs)
+
+
+def test_gradient_equals_the_python_form(device):
+    pix_to_face, weights, values = scene(device=device)
+    seed = torch.randn(*pix_to_face.shape, values.shape[-1], dtype=values.dtype, device=device)
+    inputs = weights.requires_grad_(), values.requires_grad_()
+    grads = [
+        torch.autograd.grad(function(pix_to_face, *inputs), inputs, seed)
+        for function in (interpolate_face_attributes, interpolate_face_attributes_python)
+    ]
+    for ours, expected in zip(*grads, strict=True):
+        assert torch.allclose(ours, expected)
+
+
+@pytest.mark.parametrize("function", [interpolate_face_attributes, interpolate_face_attributes_python])
+@pytest.mark.parametrize("empty", [-1, -7])
+def test_empty_slots_are_zero_whatever_they_hold(function, empty):
+    pix_to_face, weights, values = scene()
+    pix_to_face[:, 1] = empty
+    pix_to_face[0, 0, 0] = 1
+    weights[pix_to_face < 0] = torch.nan
+    weights.requires_grad_()
+    values.requires_grad_()
+    out = function(pix_to_face, weights, values)
+    assert (out[pix_to_face < 0] == 0).all()
+    assert out.isfinite().all()
+    out.square().sum().backward()
+    assert (weights.grad[pix_to_face < 0] == 0).all()
+    assert (weights.grad[0, 0, 0] != 0).all()
+    assert weights.grad.isfinite().all()
+    assert values.grad.isfinite().all()
+
+
+@given(st.permutations(range(5)))
+def test_the_numbering_of_faces_does_not_matter(order):
+    pix_to_face, weights, values = scene()
+    order = torch.tensor(order)
+    renumbered = torch.where(pix_to_face < 0, -1, order.argsort()[pix_to_face.clamp(min=0)])
+    assert torch.equal(
+        interpolate_face_attributes(pix_to_face, weights, values),
+        interpolate_face_attributes(renumbered, weights, values[order]),
+    )
+
+
+@given(st.floats(1e-6, 1e6))
+def test_linear_in_the_values(scale):
+    pix_to_face, weights, values = scene()
+    assert torch.allclose(
+        interpolate_face_attributes(pix_to_face, weights, values * scale),
+        interpolate_face_attributes(pix_to_face, weights, values) * scale,
+    )
+
+
+@pytest.mark.parametrize("shape", [(0, 2, 2, 1), (1, 0, 2, 1), (1, 2, 2, 0), (2, 3, 3, 2)])
+@pytest.mark.parametrize("function", [interpolate_face_attributes, interpolate_face_attributes_python])
+def test_no_faces_and_no_slots(function, shape, device):
+    values = torch.zeros(0, 3, 4, device=device, requires_grad=True)
+    weights = torch.zeros(*shape, 3, device=device, requires_grad=True)
+    out = function(torch.full(shape, -1, device=device), weights, values)
+    assert out.shape == (*shape, 4)
+    assert (out == 0).all()
+    out.sum().backward()
+    assert values.grad.shape == values.shape
+    assert (weights.grad == 0).all()
+
+
+def test_strided_and_expanded_input():
+    pix_to_face, weights, values = scene()
+    out = interpolate_face_attributes(
+        pix_to_face.transpose(1, 2).contiguous().transpose(1, 2),
+        weights.flip(-1).flip(-1).transpose(0, 3).contiguous().transpose(0, 3),
+        values[:, :1].expand(-1, 3, -1),
+    )
+    assert torch.equal(out, interpolate_face_attributes(pix_to_face, weights, values[:, :1].repeat(1, 3, 1)))
+
+
+def test_same_bits_in_every_run(device):
+    pix_to_face, weights, values = scene((1, 64, 64, 8), num_faces=7, dtype=torch.float32, device=device)
+    inputs = weights.requires_grad_(), values.requires_grad_()
+
+    def run():
+        return torch.autograd.grad(interpolate_face_attributes(pix_to_face, *inputs).square().sum(), inputs)
+
+    first, second = run(), run()
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_compiles_in_one_graph():
+    pix_to_face, weights, values = scene()
+    values.requires_grad_()
+    compiled = torch.compile(interpolate_face_attributes, fullgraph=True, backend="aot_eager")
+    out = compiled(pix_to_face, weights, values)
+    assert torch.allclose(out, interpolate_face_attributes(pix_to_face, weights, values))
+    (grad,) = torch.autograd.grad(out.square().sum(), values)
+    (expected,) = torch.autograd.grad(interpolate_face_attributes(pix_to_face, weights, values).square().sum(), values)
+    assert torch.allclose(grad, expected)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (
+            {"pix_to_face": torch.zeros(1, 2, 2, 1, dtype=torch.int32)},
+            TypeError,
+            "pix_to_face must be int64, got int32",
+        ),
+        ({"weights": torch.zeros(1, 2, 2, 1, 3, dtype=torch.int64)}, TypeError, "barycentric_coords must be floating"),
+        ({"values": torch.zeros(1, 3, 2, dtype=torch.uint8)}, TypeError, "face_attributes must be floating, got uint8"),
+        ({"values": torch.zeros(3, 2)}, ValueError, r"face_attributes must be \(F, 3, D\), got \(3, 2\)"),
+        ({"values": torch.zeros(1, 4, 2)}, ValueError, r"face_attributes must be \(F, 3, D\), got \(1, 4, 2\)"),
+        ({"weights": torch.zeros(1, 2, 2, 3)}, ValueError, r"got \(1, 2, 2, 1\) and \(1, 2, 2, 3\)"),
+        (
+            {"pix_to_face": torch.zeros(1, 2, 2, dtype=torch.int64)},
+            ValueError,
+            r"got \(1, 2, 2\) and \(1, 2, 2, 1, 3\)",
+        ),
+    ],
+)
+@pytest.mark.parametrize("function", [interpolate_face_attributes, interpolate_face_attributes_python])
+def test_errors_name_the_argument(function, change, error, message):
+    arguments = {
+        "pix_to_face": torch.zeros(1, 2, 2, 1, dtype=torch.int64),
+        "weights": torch.zeros(1, 2, 2, 1, 3),
+        "values": torch.zeros(1, 3, 2),
+    } | change
+    with pytest.raises(error, match=f"interpolate_face_attributes: .*{message}"):
+        function(*arguments.values())
