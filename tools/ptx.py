@@ -193,8 +193,9 @@ def table(modules: dict[Path, bytes]) -> str:
     lines = [
         "# What the kernels cost",
         "",
-        "Written by `tools/ptx.py --table` from the committed PTX. A cell is the registers of a thread on that architecture;",
-        "`s` follows where registers spill (bytes stored/loaded), `l` where a thread keeps local arrays (bytes of stack).",
+        "Written by `tools/ptx.py --table` from the committed PTX. A cell is the registers of a thread on that",
+        "architecture; `s` follows where registers spill (bytes stored/loaded), `l` where a thread keeps anything in",
+        "local memory (bytes of its stack frame, spills included).",
     ]
     for tool in assemblers:
         columns = " | ".join(f"sm_{arch}" for arch in tool.architectures)

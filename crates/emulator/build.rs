@@ -118,6 +118,21 @@ impl Compiler {
         fs::write(&output, text).map_err(|e| format!("cannot write {}: {e}", output.display()))
     }
 
+    /// Links the sanitizers' libraries, for Rust's linker call names each library itself.
+    fn link_sanitizers(&self) -> Result<()> {
+        let tool = self.build().try_get_compiler().map_err(|e| e.to_string())?;
+        for library in ["asan", "ubsan"] {
+            let file = Command::new(tool.path()).arg(format!("-print-file-name=lib{library}.so")).output();
+            let file = file.map_err(|e| format!("{}: {e}", tool.path().display()))?;
+            let path = PathBuf::from(String::from_utf8_lossy(&file.stdout).trim());
+            let folder = path.parent().filter(|folder| folder.is_absolute());
+            let folder = folder.ok_or_else(|| format!("{SANITIZE} needs g++ with lib{library}.so"))?;
+            println!("cargo:rustc-link-search=native={}", folder.display());
+            println!("cargo:rustc-link-lib=dylib={library}");
+        }
+        Ok(())
+    }
+
     /// Compiles what is newer than its object and archives all objects.
     fn compile_and_link(&self, sources: &[PathBuf]) -> Result<()> {
         let runtime_changed = newest(files_with_extension(&self.includes[0], "h").iter().map(PathBuf::as_path));
@@ -127,16 +142,20 @@ impl Compiler {
         for source in sources {
             let object = object_of(&self.out, source);
             let changed = newest([source.as_path()]).max(runtime_changed);
-            match object.filter(|object| newest([object.as_path()]) > changed.max(newest_build_script())) {
-                Some(object) => objects.push(object),
-                None => {
-                    any_stale = true;
-                    stale.file(source);
-                }
+            if let Some(object) =
+                object.filter(|object| newest([object.as_path()]) > changed.max(newest_build_script()))
+            {
+                objects.push(object);
+            } else {
+                any_stale = true;
+                stale.file(source);
             }
         }
         if any_stale {
             objects.extend(stale.try_compile_intermediates().map_err(|e| format!("a kernel does not compile: {e}"))?);
+        }
+        if self.sanitized {
+            self.link_sanitizers()?;
         }
         self.build().objects(objects).try_compile("patina3d_emulator").map_err(|e| format!("cannot archive: {e}"))
     }

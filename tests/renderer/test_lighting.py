@@ -94,6 +94,16 @@ class TestDefinition:
         alone = specular(points[1, 3:4], normals[1, 3:4], direction[1, 3:4], color[1, 3:4], (0, 0, 5), shininess[1, 3])
         torch.testing.assert_close(got[1, 3], alone[0])
 
+    @pytest.mark.parametrize(
+        ("dtype", "expected"),
+        [(torch.float16, torch.float32), (torch.float32, torch.float32), (torch.float64, torch.float64)],
+    )
+    def test_dtypes(self, dtype, expected):
+        points, normals = (x.to(dtype) for x in scene(2, 5))
+        for lights in (PointLights(), DirectionalLights()):
+            assert lights.diffuse(normals, points).dtype == expected
+            assert lights.specular(normals, points, torch.ones(1, 3), 2.0).dtype == expected
+
     def test_no_points(self):
         points, normals = scene(2, 0)
         lights = PointLights()

@@ -121,8 +121,9 @@ def test_refresh_computes_anew():
     meshes._compute_face_areas_normals(refresh=True)
     new = meshes.verts_packed(), meshes.verts_normals_packed(), meshes.faces_areas_packed(), meshes.verts_padded()
     for x, y in zip(old, new, strict=True):
-        assert x is not y
         assert torch.equal(x, y)
+    assert meshes.verts_normals_packed() is not old[1]
+    assert meshes.faces_areas_packed() is not old[2]
     shifted = meshes.offset_verts(torch.ones(3))
     shifted._compute_packed(refresh=True)
     assert torch.equal(shifted.verts_packed(), meshes.verts_packed() + 1)
@@ -513,7 +514,7 @@ def test_offset_verts():
     everywhere = meshes.offset_verts(torch.tensor([1.0, 2.0, 3.0]))
     assert torch.equal(everywhere.verts_packed(), packed + torch.tensor([1.0, 2.0, 3.0]))
     for shape in ((1, 3), (7,), (7, 1), (2, 4, 3), ()):
-        with pytest.raises(ValueError, match=r"must have shape \(3,\) or \(7, 3\)"):
+        with pytest.raises(ValueError, match=r"offsets must have shape \(3,\) or \(7, 3\)"):
             meshes.offset_verts(torch.zeros(shape))
 
 

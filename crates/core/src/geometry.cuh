@@ -68,7 +68,8 @@ __device__ T edge_function(Vec2<T> p, Vec2<T> a, Vec2<T> b) {
 
 // Gradients of p, a and b.
 template <typename T>
-__device__ void edge_function_backward(Vec2<T> p, Vec2<T> a, Vec2<T> b, T grad, Vec2<T>& of_p, Vec2<T>& of_a, Vec2<T>& of_b) {
+__device__ void edge_function_backward(Vec2<T> p, Vec2<T> a, Vec2<T> b, T grad, Vec2<T>& of_p, Vec2<T>& of_a,
+                                       Vec2<T>& of_b) {
     of_p = {grad * (b.y - a.y), grad * (a.x - b.x)};
     of_a = {grad * (p.y - b.y), grad * (b.x - p.x)};
     of_b = {grad * (a.y - p.y), grad * (p.x - a.x)};
@@ -77,13 +78,15 @@ __device__ void edge_function_backward(Vec2<T> p, Vec2<T> a, Vec2<T> b, T grad, 
 template <typename T>
 __device__ Vec3<T> barycentric_coordinates(Vec2<T> p, const Triangle2<T>& v) {
     const T area = edge_function(v.v2, v.v0, v.v1) + Geometry<T>::epsilon;
-    return {edge_function(p, v.v1, v.v2) / area, edge_function(p, v.v2, v.v0) / area, edge_function(p, v.v0, v.v1) / area};
+    return {edge_function(p, v.v1, v.v2) / area, edge_function(p, v.v2, v.v0) / area,
+            edge_function(p, v.v0, v.v1) / area};
 }
 
 template <typename T>
 __device__ Triangle2<T> barycentric_coordinates_backward(Vec2<T> p, const Triangle2<T>& v, Vec3<T> grad) {
     const T area = edge_function(v.v2, v.v0, v.v1) + Geometry<T>::epsilon;
-    const T products = magnitude((v.v2.x - v.v0.x) * (v.v1.y - v.v0.y)) + magnitude((v.v2.y - v.v0.y) * (v.v1.x - v.v0.x));
+    const T products =
+        magnitude((v.v2.x - v.v0.x) * (v.v1.y - v.v0.y)) + magnitude((v.v2.y - v.v0.y) * (v.v1.x - v.v0.x));
     const bool sound = magnitude(area) > Geometry<T>::ulp * products;
     if (!sound) return {};
     const Vec3<T> w = {edge_function(p, v.v1, v.v2) / area, edge_function(p, v.v2, v.v0) / area,

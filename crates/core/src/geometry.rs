@@ -6,8 +6,8 @@
 //!
 //! Each `_backward` is the exact derivative of its forward with the point held fixed, clamped terms included: where a
 //! denominator or coordinate is clamped, its gradient is zero. At the bound itself the gradient passes, as in
-//! `torch.clamp`. Finite input has finite gradients: a triangle whose area is no more than the rounding error of the
-//! products that it is the difference of has none.
+//! `torch.clamp`. Finite input has finite gradients, as long as nothing overflows: a triangle whose area is no more than
+//! the rounding error of the products that it is the difference of has none.
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 

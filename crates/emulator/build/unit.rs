@@ -129,7 +129,8 @@ fn shared_variable(declaration: &str) -> Result<String, String> {
     if before.contains('=') || dimensions.contains(',') {
         return Err(format!("one __shared__ variable a statement, without a value, not `{declaration}`"));
     }
-    let name = last_identifier(before).ok_or_else(|| format!("a __shared__ variable without a name: `{declaration}`"))?;
+    let name =
+        last_identifier(before).ok_or_else(|| format!("a __shared__ variable without a name: `{declaration}`"))?;
     let kind = before.trim_end().strip_suffix(name).unwrap_or(before);
     Ok(format!(
         "typedef {kind}{name}_shared{dimensions}; static char {name}_key; {name}_shared& {name} = \

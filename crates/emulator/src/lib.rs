@@ -32,14 +32,19 @@ impl Order {
     /// What the environment asks for.
     fn from_environment() -> Result<Self, String> {
         static ORDER: OnceLock<Result<Order, String>> = OnceLock::new();
-        ORDER.get_or_init(|| Self::parse(text_of("PATINA3D_EMULATOR_ORDER"), text_of("PATINA3D_EMULATOR_SEED"))).clone()
+        ORDER
+            .get_or_init(|| {
+                let [order, seed] = ["PATINA3D_EMULATOR_ORDER", "PATINA3D_EMULATOR_SEED"].map(text_of);
+                Self::parse(order.as_deref(), seed.as_deref())
+            })
+            .clone()
     }
 
-    fn parse(order: Option<String>, seed: Option<String>) -> Result<Self, String> {
-        match order.as_deref() {
+    fn parse(order: Option<&str>, seed: Option<&str>) -> Result<Self, String> {
+        match order {
             None | Some("" | "forward") => Ok(Self::Forward),
             Some("reversed") => Ok(Self::Reversed),
-            Some("shuffled") => match seed.as_deref() {
+            Some("shuffled") => match seed {
                 None | Some("") => Ok(Self::Shuffled(0)),
                 Some(text) => text
                     .parse()
@@ -103,7 +108,7 @@ pub fn launch_in(
     }
 }
 
-/// The limits of the devices that compute_70 code runs on.
+/// The limits of the devices that `compute_70` code runs on.
 fn check_limits(kernel: &Kernel, grid: [u32; 3], block: [u32; 3], shared_bytes: u32) -> Result<(), String> {
     const MAX_GRID: [u32; 3] = [i32::MAX as u32, 65_535, 65_535];
     const MAX_BLOCK: [u32; 3] = [1024, 1024, 64];
@@ -202,21 +207,17 @@ unsafe extern "C" {
 mod tests {
     use super::*;
 
-    fn parsed(order: Option<&str>, seed: Option<&str>) -> Result<Order, String> {
-        Order::parse(order.map(String::from), seed.map(String::from))
-    }
-
     #[test]
     fn the_environment_names_an_order() {
-        assert_eq!(parsed(None, Some("7")), Ok(Order::Forward));
-        assert_eq!(parsed(Some("reversed"), None), Ok(Order::Reversed));
-        assert_eq!(parsed(Some("shuffled"), None), Ok(Order::Shuffled(0)));
-        assert_eq!(parsed(Some("shuffled"), Some("7")), Ok(Order::Shuffled(7)));
+        assert_eq!(Order::parse(None, Some("7")), Ok(Order::Forward));
+        assert_eq!(Order::parse(Some("reversed"), None), Ok(Order::Reversed));
+        assert_eq!(Order::parse(Some("shuffled"), None), Ok(Order::Shuffled(0)));
+        assert_eq!(Order::parse(Some("shuffled"), Some("7")), Ok(Order::Shuffled(7)));
     }
 
     #[test]
     fn an_unknown_order_or_seed_is_an_error() {
-        assert!(parsed(Some("backward"), None).unwrap_err().contains("got \"backward\""));
-        assert!(parsed(Some("shuffled"), Some("-1")).unwrap_err().contains("got \"-1\""));
+        assert!(Order::parse(Some("backward"), None).unwrap_err().contains("got \"backward\""));
+        assert!(Order::parse(Some("shuffled"), Some("-1")).unwrap_err().contains("got \"-1\""));
     }
 }

@@ -117,19 +117,10 @@ fn votes_count_the_lanes_that_cuda_defines() {
     for order in ORDERS {
         for (thread, row) in rows(order, "emulator_warp_votes", 96, 32, 10).iter().enumerate() {
             let warp = thread / 32;
-            let alike = (0..32).filter(|lane| (32 * warp + lane) % 3 == thread % 3).fold(0_u32, |bits, i| bits | 1 << i);
-            let expected = [
-                0xaaaa_aaaa_u32 as i32,
-                i32::from(warp == 2),
-                i32::from(warp < 2),
-                alike as i32,
-                -1,
-                1,
-                0,
-                48,
-                1,
-                1,
-            ];
+            let alike =
+                (0..32).filter(|lane| (32 * warp + lane) % 3 == thread % 3).fold(0_u32, |bits, i| bits | 1 << i);
+            let expected =
+                [0xaaaa_aaaa_u32 as i32, i32::from(warp == 2), i32::from(warp < 2), alike as i32, -1, 1, 0, 48, 1, 1];
             assert_eq!(*row, expected, "{order:?} thread {thread}");
         }
     }
@@ -253,7 +244,9 @@ fn launches_of_different_threads_do_not_meet() {
     let workers: Vec<_> = ORDERS
         .into_iter()
         .map(|order| {
-            thread::spawn(move || (0..20).all(|_| block_sums(order, "emulator_reduce_tree", 0) == expected_block_sums()))
+            thread::spawn(move || {
+                (0..20).all(|_| block_sums(order, "emulator_reduce_tree", 0) == expected_block_sums())
+            })
         })
         .collect();
     assert!(workers.into_iter().all(|worker| worker.join().unwrap()));

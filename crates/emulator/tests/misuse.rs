@@ -23,7 +23,10 @@ fn error_of(order: Order, kernel: &str, grid: u32, block: u32, width: i32) -> St
 fn a_barrier_that_some_threads_never_reach_names_kernel_block_and_collective() {
     for order in ORDERS {
         let error = error_of(order, "emulator_misuse_divergent_barrier", 1, 64, 32);
-        assert!(error.starts_with("block (0, 0, 0) of emulator_misuse_divergent_barrier: the block would hang"), "{error}");
+        assert!(
+            error.starts_with("block (0, 0, 0) of emulator_misuse_divergent_barrier: the block would hang"),
+            "{error}"
+        );
         assert!(error.contains("32 from (0, 0, 0) at __syncthreads (misuse.cu:6)"), "{error}");
         assert!(error.contains("16 from (16, 0, 0) at __shfl_sync (misuse.cu:7) with mask 0xffffffff"), "{error}");
     }

@@ -12,3 +12,7 @@ pub mod ply;
 
 pub use error::{Error, Result};
 pub use number::MOST_DECIMAL_PLACES;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use patina3d_io::obj;
+use patina3d_io::ply::{self, Column};
 
 /// A stream of well-mixed bits (splitmix64).
 struct Random(u64);
@@ -20,7 +21,7 @@ impl Random {
     /// `bytes` with a few bytes replaced, removed, inserted, or a piece repeated elsewhere.
     fn damage(&mut self, bytes: &[u8], syntax: &[&str]) -> Vec<u8> {
         let mut damaged = bytes.to_vec();
-        for _ in 0..1 + self.below(6) {
+        for _ in 0..=self.below(6) {
             let at = self.below(damaged.len());
             match self.below(5) {
                 0 if !damaged.is_empty() => damaged[at] = self.below(256) as u8,
@@ -125,5 +126,93 @@ fn obj_survives_any_bytes() {
         check_obj(&random.sentence(OBJ_SYNTAX));
         let sample = random.below(samples.len());
         check_obj(&random.damage(&samples[sample], OBJ_SYNTAX));
+    }
+}
+
+const PLY_SYNTAX: &[&str] = &[
+    "ply\n",
+    "format ascii 1.0\n",
+    "format binary_little_endian 1.0\n",
+    "format binary_big_endian 1.0\n",
+    "element ",
+    "element vertex 2\n",
+    "element face 99999999999999999999\n",
+    "element face 99999999999\n",
+    "property ",
+    "float ",
+    "uchar ",
+    "int x\n",
+    "list ",
+    "property list uchar int i\n",
+    "property float x\n",
+    "property double y\n",
+    "comment c\n",
+    "end_header\n",
+    "\n",
+    "\r\n",
+    " ",
+    "\t",
+    "1",
+    "-1",
+    "3 0 1 2\n",
+    "0.5",
+    "1e3",
+    "nan",
+    "\0",
+    "\0\0\0",
+    "\u{7f}",
+    "\u{fffd}",
+];
+
+fn ply_sample(format: &str) -> Vec<u8> {
+    let header = format!(
+        "ply\r\nformat {format} 1.0\ncomment c\nelement vertex 2\nproperty float x\nproperty double y\nproperty ushort z\n\
+         element face 2\nproperty list uchar int i\nproperty char c\nproperty list short double d\nend_header\n"
+    );
+    let big = format == "binary_big_endian";
+    let body = match format {
+        "ascii" => b"1 2 3\n\n-1e5 nan 65535\r\n3 0 1 2 -7 0\n4 3 2 1 0 1 2 .5 1.5".to_vec(),
+        _ => [
+            &[[0; 14], [0x40; 14]].concat()[..],
+            &[3, 0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 9, 0, 0, 1, 0xff, 0xff, 0xff, 0xff, 1],
+            &if big { 1_i16.to_be_bytes() } else { 1_i16.to_le_bytes() },
+            &[0x3f; 8],
+        ]
+        .concat(),
+    };
+    [header.into_bytes(), body].concat()
+}
+
+fn check_ply(bytes: &[u8]) -> bool {
+    let Ok(ply) = ply::read(bytes) else { return false };
+    assert_eq!(ply.header.elements.len(), ply.elements.len());
+    for (element, columns) in ply.header.elements.iter().zip(&ply.elements) {
+        assert_eq!(element.properties.len(), columns.len());
+        for column in columns {
+            match column {
+                Column::Scalars(values) => assert_eq!(values.len(), element.count),
+                Column::Lists(lengths, values) => {
+                    assert_eq!(lengths.len(), element.count);
+                    assert_eq!(lengths.iter().map(|&len| u64::from(len)).sum::<u64>(), values.len() as u64);
+                }
+            }
+        }
+    }
+    true
+}
+
+#[test]
+fn ply_survives_any_bytes() {
+    let mut random = Random(11);
+    let samples = ["ascii", "binary_little_endian", "binary_big_endian"].map(ply_sample);
+    for sample in &samples {
+        assert!(check_ply(sample), "the undamaged file must be read");
+    }
+    for _ in 0..30_000 {
+        let sentence = random.sentence(PLY_SYNTAX);
+        check_ply(&sentence);
+        check_ply(&[b"ply\n", &sentence[..]].concat());
+        let sample = random.below(samples.len());
+        check_ply(&random.damage(&samples[sample], PLY_SYNTAX));
     }
 }

@@ -2,27 +2,27 @@
 // Atomics of a machine on which one thread runs at a time: each returns the value it found.
 #pragma once
 
-#define EMULATOR_ATOMIC(name, T, result)  \
-    inline T name(T* address, T value) {  \
-        const T old = *address;           \
-        *address = (result);              \
-        return old;                       \
+#define EMULATOR_ATOMIC(name, T, result) \
+    inline T name(T* address, T value) { \
+        const T old = *address;          \
+        *address = (result);             \
+        return old;                      \
     }
 
-#define EMULATOR_ATOMIC_NUMBERS(T)                              \
-    EMULATOR_ATOMIC(atomicAdd, T, static_cast<T>(old + value))               \
+#define EMULATOR_ATOMIC_NUMBERS(T)                             \
+    EMULATOR_ATOMIC(atomicAdd, T, static_cast<T>(old + value)) \
     EMULATOR_ATOMIC(atomicExch, T, value)
 
-#define EMULATOR_ATOMIC_INTEGERS(T)                             \
-    EMULATOR_ATOMIC(atomicMin, T, value < old ? value : old)    \
-    EMULATOR_ATOMIC(atomicMax, T, value > old ? value : old)    \
-    EMULATOR_ATOMIC(atomicAnd, T, static_cast<T>(old & value))               \
-    EMULATOR_ATOMIC(atomicOr, T, static_cast<T>(old | value))                \
-    EMULATOR_ATOMIC(atomicXor, T, static_cast<T>(old ^ value))               \
-    inline T atomicCAS(T* address, T compare, T value) {        \
-        const T old = *address;                                 \
-        if (old == compare) *address = value;                   \
-        return old;                                             \
+#define EMULATOR_ATOMIC_INTEGERS(T)                            \
+    EMULATOR_ATOMIC(atomicMin, T, value < old ? value : old)   \
+    EMULATOR_ATOMIC(atomicMax, T, value > old ? value : old)   \
+    EMULATOR_ATOMIC(atomicAnd, T, static_cast<T>(old & value)) \
+    EMULATOR_ATOMIC(atomicOr, T, static_cast<T>(old | value))  \
+    EMULATOR_ATOMIC(atomicXor, T, static_cast<T>(old ^ value)) \
+    inline T atomicCAS(T* address, T compare, T value) {       \
+        const T old = *address;                                \
+        if (old == compare) *address = value;                  \
+        return old;                                            \
     }
 
 // Signed sums wrap around, as they do on the device.

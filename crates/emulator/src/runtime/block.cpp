@@ -81,7 +81,9 @@ public:
         return thread;
     }
     // The one that comes next, or one further back.
-    Thread*& at(size_t place) { return places[first + place < places.size() ? first + place : first + place - places.size()]; }
+    Thread*& at(size_t place) {
+        return places[first + place < places.size() ? first + place : first + place - places.size()];
+    }
 
 private:
     std::vector<Thread*> places;
@@ -104,8 +106,7 @@ private:
 };
 
 uint3 coordinates(uint64_t index, uint3 extent) {
-    return {unsigned(index % extent.x), unsigned(index / extent.x % extent.y),
-            unsigned(index / extent.x / extent.y)};
+    return {unsigned(index % extent.x), unsigned(index / extent.x % extent.y), unsigned(index / extent.x / extent.y)};
 }
 
 std::string text(uint3 v) {
@@ -126,7 +127,8 @@ public:
     uint64_t meet_warp(Meeting meeting, unsigned mask, uint64_t value, unsigned source, Site site);
     int meet_block(bool value, Site site);
     void step_aside();
-    [[noreturn]] void fail(const std::string& reason);
+    // Ends the launch with what `error` says. Nothing on the stack of the thread is destroyed.
+    [[noreturn]] void stop();
     void* shared_memory(const void* key, size_t size);
 
     std::string error;
@@ -209,9 +211,8 @@ void Machine::run(const Kernel& new_kernel, uint3 grid, uint3 block, uint32_t sh
         while (std::gcd(step, num_blocks) != 1);
     }
     for (uint64_t i = 0; i < num_blocks && error.empty(); ++i) {
-        const uint64_t index = order == Order::Reversed
-                                   ? num_blocks - 1 - i
-                                   : uint64_t(((unsigned __int128)(i) * step + offset) % num_blocks);
+        const uint64_t index = order == Order::Reversed ? num_blocks - 1 - i
+                                                        : uint64_t(((unsigned __int128)(i)*step + offset) % num_blocks);
         run_block(i + 1, coordinates(index, grid));
     }
     dynamic_shared.reset();
@@ -350,19 +351,22 @@ bool Machine::try_meet(unsigned number, const Wait& wait) {
     for (unsigned left = needed; left; left &= left - 1) {
         Thread& thread = lanes[__builtin_ctz(left)];
         switch (wait.meeting) {
-            case Meeting::Sync: break;
-            case Meeting::Exchange:
-                // What a lane that is not there would send is undefined on a device.
-                thread.received = needed >> thread.source & 1 ? lanes[thread.source].value : kPoison;
-                break;
-            case Meeting::Ballot: thread.received = ballot; break;
-            case Meeting::Match:
-                thread.received = 0;
-                for (unsigned others = needed; others; others &= others - 1) {
-                    const unsigned lane = unsigned(__builtin_ctz(others));
-                    thread.received |= uint64_t(lanes[lane].value == thread.value) << lane;
-                }
-                break;
+        case Meeting::Sync:
+            break;
+        case Meeting::Exchange:
+            // What a lane that is not there would send is undefined on a device.
+            thread.received = needed >> thread.source & 1 ? lanes[thread.source].value : kPoison;
+            break;
+        case Meeting::Ballot:
+            thread.received = ballot;
+            break;
+        case Meeting::Match:
+            thread.received = 0;
+            for (unsigned others = needed; others; others &= others - 1) {
+                const unsigned lane = unsigned(__builtin_ctz(others));
+                thread.received |= uint64_t(lanes[lane].value == thread.value) << lane;
+            }
+            break;
         }
     }
     warp.waiting &= ~needed;
@@ -376,7 +380,10 @@ bool Machine::try_meet(unsigned number, const Wait& wait) {
 
 uint64_t Machine::meet_warp(Meeting meeting, unsigned mask, uint64_t value, unsigned source, Site site) {
     const unsigned number = number_of(*self) / 32, bit = 1u << current.lane;
-    if (!(mask & bit)) fail(text(site) + ": the mask lacks the lane that calls, thread " + text(self->index));
+    if (!(mask & bit)) {
+        error = text(site) + ": the mask lacks the lane that calls, thread " + text(self->index);
+        stop();
+    }
     self->wait = {site, meeting, mask};
     self->value = value;
     self->source = source;
@@ -402,8 +409,9 @@ bool Machine::try_meet_block() {
 int Machine::meet_block(bool value, Site site) {
     const Wait wait_here{site, Meeting::Sync, 0};
     if (at_block && !(wait_here == Wait{block_site, Meeting::Sync, 0})) {
-        fail("threads of one block wait at different barriers: " + text(block_site) + " and " + text(site) +
-             ", where thread " + text(self->index) + " is");
+        error = "threads of one block wait at different barriers: " + text(block_site) + " and " + text(site) +
+                ", where thread " + text(self->index) + " is";
+        stop();
     }
     block_site = site;
     self->wait = wait_here;
@@ -420,8 +428,7 @@ void Machine::step_aside() {
     wait(State::Running);
 }
 
-void Machine::fail(const std::string& reason) {
-    error = reason;
+void Machine::stop() {
     jump(host);
     std::abort();  // Nobody jumps back here.
 }
@@ -431,8 +438,10 @@ void* Machine::shared_memory(const void* key, size_t size) {
     if (place == shared.end()) {
         size_t total = size;
         for (const SharedVariable& variable : shared) total += variable.size;
-        if (total > kMaxStaticShared) fail("more than 48 KiB of __shared__ variables; use dynamic shared memory");
-        if (total + dynamic_bytes > kMaxShared) fail("more than 227 KiB of shared memory, static and dynamic together");
+        if (total > kMaxStaticShared) error = "more than 48 KiB of __shared__ variables; use dynamic shared memory";
+        if (total + dynamic_bytes > kMaxShared)
+            error = "more than 227 KiB of shared memory, static and dynamic together";
+        if (!error.empty()) stop();
         auto bytes = std::make_unique<unsigned char[]>(size);
         place = shared.insert(place, SharedVariable{key, size, std::move(bytes), 0});
     }
@@ -475,7 +484,10 @@ uint64_t meet_warp(Meeting meeting, unsigned mask, uint64_t value, unsigned sour
 }
 int meet_block(bool value, Site site) { return machine.meet_block(value, site); }
 void step_aside() { machine.step_aside(); }
-void fail(const char* reason) { machine.fail(reason); }
+void fail(const char* reason) {
+    machine.error = reason;
+    machine.stop();
+}
 void* shared_memory(const void* key, size_t size) { return machine.shared_memory(key, size); }
 
 }  // namespace emulator
@@ -483,7 +495,8 @@ void* shared_memory(const void* key, size_t size) { return machine.shared_memory
 const char* patina3d_emulator_launch(const emulator::Kernel* kernel, const uint32_t grid[3], const uint32_t block[3],
                                      uint32_t shared_bytes, const void* params, emulator::Order order, uint64_t seed) {
     using emulator::machine;
-    machine.run(*kernel, {grid[0], grid[1], grid[2]}, {block[0], block[1], block[2]}, shared_bytes, params, order, seed);
+    machine.run(*kernel, {grid[0], grid[1], grid[2]}, {block[0], block[1], block[2]}, shared_bytes, params, order,
+                seed);
     if (machine.error.empty()) return nullptr;
     machine.error = "block " + emulator::text(emulator::current.block) + " of " + kernel->name + ": " + machine.error;
     return machine.error.c_str();

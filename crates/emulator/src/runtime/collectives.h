@@ -56,34 +56,34 @@ inline unsigned segment_of(int width) {
 
 }  // namespace emulator
 
-#define EMULATOR_COLLECTIVES(T)                                                                                      \
-    inline T __shfl_sync(unsigned mask, T value, int source, int width = 32, EMULATOR_LINE) {                        \
-        const unsigned from = emulator::segment_of(width) + (unsigned(source) & unsigned(width - 1));                \
-        return emulator::exchange(mask, value, from, {"__shfl_sync", file, line});                                   \
-    }                                                                                                                \
-    inline T __shfl_up_sync(unsigned mask, T value, unsigned delta, int width = 32, EMULATOR_LINE) {                 \
-        const unsigned lane = emulator::current.lane, first = emulator::segment_of(width);                           \
-        const unsigned from = delta <= lane - first ? lane - delta : lane;                                           \
-        return emulator::exchange(mask, value, from, {"__shfl_up_sync", file, line});                                \
-    }                                                                                                                \
-    inline T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = 32, EMULATOR_LINE) {               \
-        const unsigned lane = emulator::current.lane, last = emulator::segment_of(width) + unsigned(width - 1);      \
-        const unsigned from = delta <= last - lane ? lane + delta : lane;                                            \
-        return emulator::exchange(mask, value, from, {"__shfl_down_sync", file, line});                              \
-    }                                                                                                                \
-    inline T __shfl_xor_sync(unsigned mask, T value, int lane_mask, int width = 32, EMULATOR_LINE) {                 \
-        const unsigned lane = emulator::current.lane, last = emulator::segment_of(width) + unsigned(width - 1);      \
-        const unsigned other = lane ^ unsigned(lane_mask);                                                           \
-        return emulator::exchange(mask, value, other <= last ? other : lane, {"__shfl_xor_sync", file, line});       \
-    }                                                                                                                \
-    inline unsigned __match_any_sync(unsigned mask, T value, EMULATOR_LINE) {                                        \
-        return unsigned(emulator::meet_warp(emulator::Meeting::Match, mask, emulator::to_bits(value), 0,             \
-                                            {"__match_any_sync", file, line}));                                      \
-    }                                                                                                                \
-    inline unsigned __match_all_sync(unsigned mask, T value, int* all, EMULATOR_LINE) {                              \
-        const unsigned present = __ballot_sync(mask, 1, file, line);                                                 \
-        *all = __match_any_sync(mask, value, file, line) == present;                                                 \
-        return *all ? present : 0;                                                                                   \
+#define EMULATOR_COLLECTIVES(T)                                                                                 \
+    inline T __shfl_sync(unsigned mask, T value, int source, int width = 32, EMULATOR_LINE) {                   \
+        const unsigned from = emulator::segment_of(width) + (unsigned(source) & unsigned(width - 1));           \
+        return emulator::exchange(mask, value, from, {"__shfl_sync", file, line});                              \
+    }                                                                                                           \
+    inline T __shfl_up_sync(unsigned mask, T value, unsigned delta, int width = 32, EMULATOR_LINE) {            \
+        const unsigned lane = emulator::current.lane, first = emulator::segment_of(width);                      \
+        const unsigned from = delta <= lane - first ? lane - delta : lane;                                      \
+        return emulator::exchange(mask, value, from, {"__shfl_up_sync", file, line});                           \
+    }                                                                                                           \
+    inline T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = 32, EMULATOR_LINE) {          \
+        const unsigned lane = emulator::current.lane, last = emulator::segment_of(width) + unsigned(width - 1); \
+        const unsigned from = delta <= last - lane ? lane + delta : lane;                                       \
+        return emulator::exchange(mask, value, from, {"__shfl_down_sync", file, line});                         \
+    }                                                                                                           \
+    inline T __shfl_xor_sync(unsigned mask, T value, int lane_mask, int width = 32, EMULATOR_LINE) {            \
+        const unsigned lane = emulator::current.lane, last = emulator::segment_of(width) + unsigned(width - 1); \
+        const unsigned other = lane ^ unsigned(lane_mask);                                                      \
+        return emulator::exchange(mask, value, other <= last ? other : lane, {"__shfl_xor_sync", file, line});  \
+    }                                                                                                           \
+    inline unsigned __match_any_sync(unsigned mask, T value, EMULATOR_LINE) {                                   \
+        return unsigned(emulator::meet_warp(emulator::Meeting::Match, mask, emulator::to_bits(value), 0,        \
+                                            {"__match_any_sync", file, line}));                                 \
+    }                                                                                                           \
+    inline unsigned __match_all_sync(unsigned mask, T value, int* all, EMULATOR_LINE) {                         \
+        const unsigned present = __ballot_sync(mask, 1, file, line);                                            \
+        *all = __match_any_sync(mask, value, file, line) == present;                                            \
+        return *all ? present : 0;                                                                              \
     }
 
 EMULATOR_COLLECTIVES(int)

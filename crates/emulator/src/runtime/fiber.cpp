@@ -27,8 +27,7 @@ extern "C" void patina3d_emulator_swap(void** save, void* to);
 #elif defined(__x86_64__)
 asm(".text\n"
     ".p2align 4\n"
-    ".globl " SYMBOL "\n"
-    SYMBOL ":\n"
+    ".globl " SYMBOL "\n" SYMBOL ":\n"
     "    pushq %rbp\n"
     "    pushq %rbx\n"
     "    pushq %r12\n"
@@ -47,8 +46,7 @@ asm(".text\n"
 #elif defined(__aarch64__)
 asm(".text\n"
     ".p2align 4\n"
-    ".globl " SYMBOL "\n"
-    SYMBOL ":\n"
+    ".globl " SYMBOL "\n" SYMBOL ":\n"
     "    sub sp, sp, #160\n"
     "    stp x19, x20, [sp, #0]\n"
     "    stp x21, x22, [sp, #16]\n"
@@ -92,6 +90,13 @@ size_t page_bytes() {
     return bytes;
 }
 
+// Frames that are left for good leave their red zones behind, for whoever uses the memory next.
+void forget_frames([[maybe_unused]] const unsigned char* stack) {
+#ifdef __SANITIZE_ADDRESS__
+    __asan_unpoison_memory_region(stack, kStackBytes);
+#endif
+}
+
 }  // namespace
 
 Fiber::Fiber(unsigned colour) : colour(colour), size(kStackBytes) {
@@ -104,16 +109,15 @@ Fiber::Fiber(unsigned colour) : colour(colour), size(kStackBytes) {
 }
 
 Fiber::~Fiber() {
-    if (stack) munmap(stack - page_bytes(), page_bytes() + kStackBytes);
+    if (!stack) return;
+    forget_frames(stack);
+    munmap(stack - page_bytes(), page_bytes() + kStackBytes);
 }
 
 void Fiber::reset(void (*new_entry)()) {
     entry = new_entry;
-#ifdef __SANITIZE_ADDRESS__
-    // Frames left for good still have their red zones here.
-    __asan_unpoison_memory_region(stack, kStackBytes);
     fake_stack = nullptr;
-#endif
+    forget_frames(stack);
     // Equal frames of different fibers would otherwise fall into the same few cache sets.
     const size_t used = kStackBytes - size_t(colour % 128) * 320;
 #ifdef EMULATOR_UCONTEXT

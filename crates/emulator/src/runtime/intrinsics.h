@@ -64,7 +64,7 @@ inline int __mulhi(int a, int b) { return int(int64_t(a) * b >> 32); }
 inline unsigned __umulhi(unsigned a, unsigned b) { return unsigned(uint64_t(a) * b >> 32); }
 inline long long __mul64hi(long long a, long long b) { return (long long)(__int128(a) * b >> 64); }
 inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b) {
-    return (unsigned long long)((unsigned __int128)(a) * b >> 64);
+    return (unsigned long long)((unsigned __int128)(a)*b >> 64);
 }
 
 inline int __float_as_int(float x) { return emulator::bit_cast<int>(x); }
@@ -74,10 +74,10 @@ inline float __uint_as_float(unsigned x) { return emulator::bit_cast<float>(x); 
 inline long long __double_as_longlong(double x) { return emulator::bit_cast<long long>(x); }
 inline double __longlong_as_double(long long x) { return emulator::bit_cast<double>(x); }
 
-#define EMULATOR_ROUND(to, T, from, suffix)                                                              \
-    inline T __##from##2##to##_rn(suffix x) { return emulator::saturate<T>(std::nearbyint(x)); }         \
-    inline T __##from##2##to##_rz(suffix x) { return emulator::saturate<T>(std::trunc(x)); }             \
-    inline T __##from##2##to##_rd(suffix x) { return emulator::saturate<T>(std::floor(x)); }             \
+#define EMULATOR_ROUND(to, T, from, suffix)                                                      \
+    inline T __##from##2##to##_rn(suffix x) { return emulator::saturate<T>(std::nearbyint(x)); } \
+    inline T __##from##2##to##_rz(suffix x) { return emulator::saturate<T>(std::trunc(x)); }     \
+    inline T __##from##2##to##_rd(suffix x) { return emulator::saturate<T>(std::floor(x)); }     \
     inline T __##from##2##to##_ru(suffix x) { return emulator::saturate<T>(std::ceil(x)); }
 EMULATOR_ROUND(int, int, float, float)
 EMULATOR_ROUND(uint, unsigned, float, float)

@@ -47,10 +47,8 @@ void record_fields(const char* name, const char* names, const void* base, const 
 }  // namespace emulator
 
 // Inside a member function of a derived struct the bare field names mean that object's fields.
-#define EMULATOR_LAYOUT(Struct, ...)                                                                  \
-    struct Struct##Layout : Struct {                                                                  \
-        Struct##Layout() : Struct() {                                                                 \
-            ::emulator::record_fields<Struct>(#Struct, #__VA_ARGS__, this, __VA_ARGS__);              \
-        }                                                                                             \
-    };                                                                                                \
+#define EMULATOR_LAYOUT(Struct, ...)                                                                                 \
+    struct Struct##Layout : Struct {                                                                                 \
+        Struct##Layout() : Struct() { ::emulator::record_fields<Struct>(#Struct, #__VA_ARGS__, this, __VA_ARGS__); } \
+    };                                                                                                               \
     [[maybe_unused]] static const Struct##Layout Struct##_layout;

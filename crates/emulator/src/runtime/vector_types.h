@@ -2,14 +2,14 @@
 // CUDA's short vectors, with CUDA's alignment.
 #pragma once
 
-#define EMULATOR_VECTORS(name, scalar, align2, align4)                                               \
-    struct name##1 { scalar x; };                                                                    \
-    struct alignas(align2) name##2 { scalar x, y; };                                                 \
-    struct name##3 { scalar x, y, z; };                                                              \
-    struct alignas(align4) name##4 { scalar x, y, z, w; };                                           \
-    inline name##1 make_##name##1(scalar x) { return {x}; }                                          \
-    inline name##2 make_##name##2(scalar x, scalar y) { return {x, y}; }                             \
-    inline name##3 make_##name##3(scalar x, scalar y, scalar z) { return {x, y, z}; }                \
+#define EMULATOR_VECTORS(name, scalar, align2, align4)                                \
+    struct name##1 { scalar x; };                                                     \
+    struct alignas(align2) name##2 { scalar x, y; };                                  \
+    struct name##3 { scalar x, y, z; };                                               \
+    struct alignas(align4) name##4 { scalar x, y, z, w; };                            \
+    inline name##1 make_##name##1(scalar x) { return {x}; }                           \
+    inline name##2 make_##name##2(scalar x, scalar y) { return {x, y}; }              \
+    inline name##3 make_##name##3(scalar x, scalar y, scalar z) { return {x, y, z}; } \
     inline name##4 make_##name##4(scalar x, scalar y, scalar z, scalar w) { return {x, y, z, w}; }
 
 EMULATOR_VECTORS(char, signed char, 2, 4)

@@ -84,13 +84,13 @@ extern "C" __global__ void emulator_block_arithmetic(const EmulatorBlockParams p
     out[6] = last[7].y;
 }
 
-#define KERNEL_OF(suffix, T)                                                            \
-    extern "C" __global__ void __launch_bounds__(2 * 32, 1)                             \
-        emulator_block_declared_by_macro_##suffix(const EmulatorBlockParams p) {        \
-        __shared__ T tile[64];                                                          \
-        tile[threadIdx.x] = T(threadIdx.x);                                             \
-        __syncthreads();                                                                \
-        p.values[threadIdx.x] = float(tile[63 - threadIdx.x]);                          \
+#define KERNEL_OF(suffix, T)                                                     \
+    extern "C" __global__ void __launch_bounds__(2 * 32, 1)                      \
+        emulator_block_declared_by_macro_##suffix(const EmulatorBlockParams p) { \
+        __shared__ T tile[64];                                                   \
+        tile[threadIdx.x] = T(threadIdx.x);                                      \
+        __syncthreads();                                                         \
+        p.values[threadIdx.x] = float(tile[63 - threadIdx.x]);                   \
     }
 KERNEL_OF(f32, float)
 KERNEL_OF(f64, double)

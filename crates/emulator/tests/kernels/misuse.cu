@@ -37,9 +37,7 @@ extern "C" __global__ void emulator_misuse_trap(const EmulatorWarpParams p) {
     if (threadIdx.x == 33) __trap();
 }
 
-extern "C" __global__ void emulator_misuse_global_out_of_bounds(const EmulatorWarpParams p) {
-    p.rows[threadIdx.x] = 1;
-}
+extern "C" __global__ void emulator_misuse_global_out_of_bounds(const EmulatorWarpParams p) { p.rows[threadIdx.x] = 1; }
 
 extern "C" __global__ void emulator_misuse_shared_out_of_bounds(const EmulatorWarpParams p) {
     __shared__ int tile[16];

@@ -10,7 +10,8 @@ pub(super) fn read(header: &Header, body: &[u8]) -> Result<Vec<Vec<Column>>> {
     let mut lines = Lines { rest: body, line: header.lines };
     let mut elements = Vec::with_capacity(header.elements.len());
     for element in &header.elements {
-        let mut columns = columns(element, lines.rest.len());
+        let least_record = 2 * element.properties.len(); // a digit and a blank each
+        let mut columns = columns(element, lines.rest.len().div_ceil(least_record));
         for record in 0..element.count {
             let Some(line) = lines.next() else {
                 return Err(lines.error(format!("the file ends before {}", record_name(element, record))));

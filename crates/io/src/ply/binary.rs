@@ -10,12 +10,13 @@ pub(super) fn read<const BIG: bool>(header: &Header, body: &[u8]) -> Result<Vec<
     let mut rest = body;
     let mut elements = Vec::with_capacity(header.elements.len());
     for element in &header.elements {
-        let mut columns = columns(element, rest.len());
+        let least_record: usize = element.properties.iter().map(least_size).sum();
+        let mut columns = columns(element, rest.len() / least_record);
         let has_lists = columns.iter().any(|column| matches!(column, Column::Lists(..)));
         rest = if has_lists {
             read_records::<BIG>(element, &mut columns, rest)?
         } else {
-            read_table::<BIG>(element, &mut columns, rest)?
+            read_table::<BIG>(element, least_record, &mut columns, rest)?
         };
         elements.push(columns);
     }
@@ -25,25 +26,31 @@ pub(super) fn read<const BIG: bool>(header: &Header, body: &[u8]) -> Result<Vec<
     Err(Error::new("ply", format!("{} bytes follow the last element", rest.len())))
 }
 
+/// The bytes of a scalar or of an empty list.
+fn least_size(property: &Property) -> usize {
+    let (Kind::Scalar(scalar) | Kind::List { length: scalar, .. }) = property.kind;
+    scalar.size()
+}
+
 fn ends_early(element: &Element, record: usize) -> Error {
     Error::new("ply", format!("the file ends inside {}", record_name(element, record)))
 }
 
 /// Records of one size: column by column. Returns what follows them.
-fn read_table<'a, const BIG: bool>(element: &Element, columns: &mut [Column], bytes: &'a [u8]) -> Result<&'a [u8]> {
-    let size = |column: &Property| match column.kind {
-        Kind::Scalar(scalar) => scalar.size(),
-        Kind::List { .. } => 0,
-    };
-    let record_size: usize = element.properties.iter().map(size).sum();
+fn read_table<'a, const BIG: bool>(
+    element: &Element,
+    record_size: usize,
+    columns: &mut [Column],
+    bytes: &'a [u8],
+) -> Result<&'a [u8]> {
     let table = element.count.checked_mul(record_size).and_then(|len| bytes.split_at_checked(len));
-    let Some((table, rest)) = table else { return Err(ends_early(element, bytes.len() / record_size.max(1))) };
+    let Some((table, rest)) = table else { return Err(ends_early(element, bytes.len() / record_size)) };
     let mut offset = 0;
     for (property, column) in element.properties.iter().zip(columns) {
         if let Column::Scalars(values) = column {
             values.extend_packed::<BIG>(table.get(offset..).unwrap_or_default(), record_size);
         }
-        offset += size(property);
+        offset += least_size(property);
     }
     Ok(rest)
 }

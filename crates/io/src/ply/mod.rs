@@ -48,13 +48,13 @@ pub fn read(bytes: &[u8]) -> Result<Ply> {
     Ok(Ply { header, elements })
 }
 
-/// Columns for the records of an element, with room for as many as `bytes` may hold.
-fn columns(element: &Element, bytes: usize) -> Vec<Column> {
+/// Empty columns for the records of an element. The rest of the file holds `most` of them or fewer.
+fn columns(element: &Element, most: usize) -> Vec<Column> {
     // A declared count is only a claim: memory is set aside for no more than the file can bear out.
-    let records = element.count.min(bytes / element.properties.len().max(1));
+    let records = element.count.min(most);
     let column = |property: &Property| match property.kind {
         Kind::Scalar(scalar) => Column::Scalars(Values::with_capacity(scalar, records)),
-        Kind::List { item, .. } => Column::Lists(Vec::with_capacity(records), Values::with_capacity(item, 0)),
+        Kind::List { item, .. } => Column::Lists(Vec::with_capacity(records), Values::with_capacity(item, records)),
     };
     element.properties.iter().map(column).collect()
 }

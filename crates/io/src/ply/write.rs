@@ -66,16 +66,22 @@ pub fn write(mesh: &Mesh, format: Format, decimal_places: usize, out: &mut Vec<u
 }
 
 fn push_header(mesh: &Mesh, format: Format, out: &mut Vec<u8>) {
-    let mut header = format!("ply\nformat {} 1.0\nelement vertex {}\n", format.name(), mesh.verts.len());
+    let mut push = |line: &str| {
+        out.extend_from_slice(line.as_bytes());
+        out.push(b'\n');
+    };
+    push("ply");
+    push(&format!("format {} 1.0", format.name()));
+    push(&format!("element vertex {}", mesh.verts.len()));
     let normals: &[&str] = if mesh.normals.is_some() { &["nx", "ny", "nz"] } else { &[] };
     for name in ["x", "y", "z"].iter().chain(normals) {
-        header += &format!("property float {name}\n");
+        push(&format!("property float {name}"));
     }
     if let Some(faces) = mesh.faces {
-        header += &format!("element face {}\nproperty list uchar int vertex_index\n", faces.len());
+        push(&format!("element face {}", faces.len()));
+        push("property list uchar int vertex_index");
     }
-    header += "end_header\n";
-    out.extend_from_slice(header.as_bytes());
+    push("end_header");
 }
 
 #[inline]

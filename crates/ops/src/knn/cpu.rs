@@ -13,13 +13,16 @@ const QUERIES: usize = 64;
 const GROUP: usize = 64;
 /// Bytes of a tile.
 const TILE_BYTES: usize = 24 * 1024;
-/// Up to this many neighbours are kept in a sorted array that is updated without branches; more by selection.
-const SORTED: usize = 16;
 
 /// What the loops need of f32 and f64 beyond vectors.
 pub(super) trait Scalar: Vectorised {
     const ZERO: Self;
     const INFINITY: Self;
+    /// A distance (never negative, so its bits ascend with it) above an index: compares as the pair does.
+    type Key: Copy + Ord + Send;
+    fn key(distance: Self, index: u32) -> Self::Key;
+    fn distance(key: Self::Key) -> Self;
+    fn index(key: Self::Key) -> u32;
     fn accumulate(norm: Norm, difference: Self, sum: Self) -> Self;
     fn slope(norm: Norm, grad: Self, difference: Self) -> Self;
     fn minus(self, other: Self) -> Self;
@@ -27,10 +30,23 @@ pub(super) trait Scalar: Vectorised {
 }
 
 macro_rules! scalar {
-    ($real:ty) => {
+    ($real:ty, $bits:ty, $key:ty) => {
         impl Scalar for $real {
             const ZERO: Self = 0.0;
             const INFINITY: Self = <$real>::INFINITY;
+            type Key = $key;
+            #[inline(always)]
+            fn key(distance: Self, index: u32) -> $key {
+                <$key>::from(distance.to_bits()) << 32 | <$key>::from(index)
+            }
+            #[inline(always)]
+            fn distance(key: $key) -> Self {
+                Self::from_bits((key >> 32) as $bits)
+            }
+            #[inline(always)]
+            fn index(key: $key) -> u32 {
+                key as u32
+            }
             #[inline(always)]
             fn accumulate(norm: Norm, difference: Self, sum: Self) -> Self {
                 match norm {
@@ -58,8 +74,8 @@ macro_rules! scalar {
         }
     };
 }
-scalar!(f32);
-scalar!(f64);
+scalar!(f32, u32, u64);
+scalar!(f64, u64, u128);
 
 fn lengths(tensor: Option<&Tensor<'_>>, n: usize, most: usize) -> Result<Vec<usize>> {
     match tensor {
@@ -158,7 +174,8 @@ impl<T: Scalar> Body<T> for Search<'_, T> {
     fn run<S: Simd<Real = T>>(self, simd: S) {
         match self.k {
             1 => self.with_list::<S, Sorted<T, 1>>(simd),
-            ..=SORTED => self.with_list::<S, Sorted<T, SORTED>>(simd),
+            ..=8 => self.with_list::<S, Sorted<T, 8>>(simd),
+            ..=16 => self.with_list::<S, Sorted<T, 16>>(simd),
             _ => self.with_list::<S, Selection<T>>(simd),
         }
     }
@@ -188,9 +205,11 @@ impl<T: Scalar> Search<'_, T> {
                     let mut bits = query.nearer::<L1>(simd, points, list.worst(), &mut distances);
                     while bits != 0 {
                         let j = bits.trailing_zeros() as usize;
-                        list.offer(distances[j % GROUP], (first + group * GROUP + j) as u32);
-                        // The list is stricter now: fewer of the rest may pass.
-                        bits &= (bits - 1) & below(simd, &distances, list.worst());
+                        bits &= bits - 1;
+                        let stricter = list.offer(T::key(distances[j % GROUP], (first + group * GROUP + j) as u32));
+                        if stricter && bits != 0 {
+                            bits &= below(simd, &distances, list.worst());
+                        }
                     }
                 }
             }
@@ -245,63 +264,60 @@ fn below<S: Simd>(simd: S, distances: &[S::Real; GROUP], worst: S::Real) -> u64 
     (0..GROUP).step_by(S::LANES).fold(0, |bits, start| bits | u64::from(simd.less(simd.load(&distances[start..]), worst)) << start)
 }
 
-/// The best candidates so far. Candidates come in ascending order of index, so of equal distances the one that came first
-/// has the lower index.
-trait List<T> {
+/// The best candidates so far, as keys in the order (distance, index).
+trait List<T: Scalar> {
     fn new(k: usize) -> Self;
     /// Only candidates below this distance matter.
     fn worst(&self) -> T;
-    /// Takes a candidate that is below `worst`.
-    fn offer(&mut self, distance: T, index: u32);
-    /// At most K neighbours in order.
-    fn finish(self) -> Vec<(T, u32)>;
+    /// Takes a candidate that is below `worst`; says whether `worst` may have changed.
+    fn offer(&mut self, key: T::Key) -> bool;
+    /// At most K keys in order.
+    fn finish(self) -> Vec<T::Key>;
 }
 
-/// The best `SIZE` >= K candidates, sorted; open slots are infinitely far.
-struct Sorted<T, const SIZE: usize> {
-    distances: [T; SIZE],
-    indices: [u32; SIZE],
+/// The best `SIZE` >= K candidates, sorted; open slots hold a key that is behind all others.
+struct Sorted<T: Scalar, const SIZE: usize> {
+    keys: [T::Key; SIZE],
     k: usize,
 }
 
 impl<T: Scalar, const SIZE: usize> List<T> for Sorted<T, SIZE> {
     fn new(k: usize) -> Self {
-        Self { distances: [T::INFINITY; SIZE], indices: [u32::MAX; SIZE], k }
+        Self { keys: [T::key(T::INFINITY, u32::MAX); SIZE], k }
     }
 
     #[inline(always)]
     fn worst(&self) -> T {
-        self.distances[(self.k - 1) % SIZE]
+        T::distance(self.keys[(self.k - 1) % SIZE])
     }
 
-    /// Every slot takes its own value, its left neighbour's or the candidate, from the right: the compiler turns it into
-    /// a few vector blends.
+    /// Each slot keeps its key, or takes its left neighbour's or the candidate: no branch, and no slot waits for another.
     #[inline(always)]
-    fn offer(&mut self, distance: T, index: u32) {
-        let (old, old_indices) = (self.distances, self.indices);
-        for slot in (0..SIZE).rev() {
-            let left = slot.saturating_sub(1);
-            let (shift, here) = (slot > 0 && distance < old[left], distance < old[slot]);
-            self.distances[slot] = if shift { old[left] } else if here { distance } else { old[slot] };
-            self.indices[slot] = if shift { old_indices[left] } else if here { index } else { old_indices[slot] };
+    fn offer(&mut self, key: T::Key) -> bool {
+        let old = self.keys;
+        for slot in 1..SIZE {
+            self.keys[slot] = old[slot].min(key).max(old[slot - 1]);
         }
+        self.keys[0] = old[0].min(key);
+        true
     }
 
-    fn finish(self) -> Vec<(T, u32)> {
-        self.distances.into_iter().zip(self.indices).filter(|&(_, index)| index != u32::MAX).take(self.k).collect()
+    fn finish(self) -> Vec<T::Key> {
+        let open = T::key(T::INFINITY, u32::MAX);
+        self.keys.into_iter().filter(|&key| key != open).take(self.k).collect()
     }
 }
 
 /// Up to twice K candidates in any order; when there are so many, the best K are selected.
-struct Selection<T> {
-    candidates: Vec<(T, u32)>,
+struct Selection<T: Scalar> {
+    keys: Vec<T::Key>,
     worst: T,
     k: usize,
 }
 
 impl<T: Scalar> List<T> for Selection<T> {
     fn new(k: usize) -> Self {
-        Self { candidates: Vec::new(), worst: T::INFINITY, k }
+        Self { keys: Vec::new(), worst: T::INFINITY, k }
     }
 
     #[inline(always)]
@@ -310,38 +326,35 @@ impl<T: Scalar> List<T> for Selection<T> {
     }
 
     #[inline(always)]
-    fn offer(&mut self, distance: T, index: u32) {
-        self.candidates.push((distance, index));
-        if self.candidates.len() == 2 * self.k {
-            self.candidates.select_nth_unstable_by(self.k - 1, order);
-            self.candidates.truncate(self.k);
-            self.worst = self.candidates[self.k - 1].0;
+    fn offer(&mut self, key: T::Key) -> bool {
+        self.keys.push(key);
+        let full = self.keys.len() == 2 * self.k;
+        if full {
+            let (_, &mut last, _) = self.keys.select_nth_unstable(self.k - 1);
+            self.worst = T::distance(last);
+            self.keys.truncate(self.k);
         }
+        full
     }
 
-    fn finish(mut self) -> Vec<(T, u32)> {
-        self.candidates.sort_unstable_by(order);
-        self.candidates.truncate(self.k);
-        self.candidates
+    fn finish(mut self) -> Vec<T::Key> {
+        self.keys.sort_unstable();
+        self.keys.truncate(self.k);
+        self.keys
     }
 }
 
 /// Writes a row. Distances that are not below infinity (overflow, NaN) never entered the list: slots left open by them
 /// take the lowest indices that are not in it, with the distance as computed; slots beyond the cloud are 0.
-fn write<T: Scalar>(best: &[(T, u32)], number: usize, distance: impl Fn(usize) -> T, dists: &mut [T], idx: &mut [i64]) {
+fn write<T: Scalar>(best: &[T::Key], number: usize, distance: impl Fn(usize) -> T, dists: &mut [T], idx: &mut [i64]) {
     let below_infinity = |j: usize| matches!(distance(j).partial_cmp(&T::INFINITY), Some(std::cmp::Ordering::Less));
     let mut rest = (0..number).filter(|&j| !below_infinity(j));
     for (slot, (dist, index)) in dists.iter_mut().zip(idx.iter_mut()).enumerate() {
         (*dist, *index) = match best.get(slot) {
-            Some(&(dist, index)) => (dist, i64::from(index)),
+            Some(&key) => (T::distance(key), i64::from(T::index(key))),
             None => rest.next().map_or((T::ZERO, 0), |j| (distance(j), j as i64)),
         };
     }
-}
-
-/// (distance, index); distances in a list are never NaN.
-fn order<T: PartialOrd>(a: &(T, u32), b: &(T, u32)) -> std::cmp::Ordering {
-    a.0.partial_cmp(&b.0).unwrap_or(std::cmp::Ordering::Equal).then(a.1.cmp(&b.1))
 }
 
 pub(super) fn backward<T: Scalar>(x: &GradInputs<'_>, sizes: Sizes, threads: usize, out: &mut Gradients<'_>) -> Result<()> {

@@ -11,28 +11,26 @@ pub(super) trait Number<const SIZE: usize>: Copy {
 }
 
 macro_rules! number {
-    ($type:ty, $size:literal) => {
-        impl Number<$size> for $type {
-            fn to_bytes(self) -> [u8; $size] {
+    ($($type:ty)*) => {$(
+        impl Number<{ size_of::<$type>() }> for $type {
+            fn to_bytes(self) -> [u8; size_of::<$type>()] {
                 self.to_ne_bytes()
             }
 
-            fn from_bytes(bytes: [u8; $size]) -> Self {
+            fn from_bytes(bytes: [u8; size_of::<$type>()]) -> Self {
                 Self::from_ne_bytes(bytes)
             }
         }
-    };
+    )*};
 }
-number!(f32, 4);
-number!(f64, 8);
-number!(i64, 8);
+number!(i8 u8 i16 i32 i64 f32 f64);
 
-/// A `bytearray` that `torch.frombuffer` reads in place. Frees `values`: a large file is held as few times as can be.
-pub(super) fn bytearray<T: Number<SIZE>, const SIZE: usize>(
-    py: Python<'_>,
-    values: Vec<T>,
-) -> PyResult<Bound<'_, PyByteArray>> {
-    PyByteArray::new_with(py, size_of_val(values.as_slice()), |bytes| {
+/// A `bytearray` that `torch.frombuffer` reads in place.
+pub(super) fn bytearray<'py, T: Number<SIZE>, const SIZE: usize>(
+    py: Python<'py>,
+    values: &[T],
+) -> PyResult<Bound<'py, PyByteArray>> {
+    PyByteArray::new_with(py, size_of_val(values), |bytes| {
         for (bytes, value) in bytes.as_chunks_mut::<SIZE>().0.iter_mut().zip(values) {
             *bytes = value.to_bytes();
         }

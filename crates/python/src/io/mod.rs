@@ -3,7 +3,9 @@
 
 mod arrays;
 mod load_obj;
+mod load_ply;
 mod save_obj;
+mod save_ply;
 
 use patina3d_io::Error;
 use pyo3::exceptions::PyValueError;
@@ -15,7 +17,11 @@ pub(crate) mod io {
     #[pymodule_export]
     use super::load_obj::load_obj;
     #[pymodule_export]
+    use super::load_ply::{PlyFile, load_ply};
+    #[pymodule_export]
     use super::save_obj::save_obj;
+    #[pymodule_export]
+    use super::save_ply::save_ply;
 }
 
 /// `load_obj: FILE, line 12: vertex needs 3 numbers, got 2` as a `ValueError`.

@@ -9,6 +9,9 @@ mod face;
 mod lanes;
 mod tile;
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
 
 use patina3d_core::geometry::{Scalar, pixel_center};

@@ -10,6 +10,8 @@ const TILE: usize = 16;
 const THREADS: u32 = 256;
 /// The lengths of the lists of faces that live in registers.
 const LISTS: [usize; 3] = [1, 8, 16];
+/// Faces that have a box together.
+const GROUP: usize = 32;
 /// Numbers of a face: three vertices of x, y and z.
 const COMPONENTS: usize = 9;
 
@@ -25,6 +27,7 @@ patina3d_core::shared_struct! {
         pub bary_coords: DevicePtr,
         pub dists: DevicePtr,
         pub boxes: DevicePtr,
+        pub group_boxes: DevicePtr,
         pub grad_zbuf: DevicePtr,
         pub grad_bary_coords: DevicePtr,
         pub grad_dists: DevicePtr,
@@ -61,6 +64,7 @@ impl RasterizeMeshesParams {
             bary_coords: absent,
             dists: absent,
             boxes: absent,
+            group_boxes: absent,
             grad_zbuf: absent,
             grad_bary_coords: absent,
             grad_dists: absent,
@@ -94,10 +98,13 @@ fn per_tile(gpu: Gpu, kernel: &str, sizes: Sizes, params: &RasterizeMeshesParams
     gpu.launch(&MODULE, kernel, Grid::of_blocks(kernel, [tiles, 1, 1], THREADS)?, params)
 }
 
-/// The box of each face.
+fn box_bytes(dtype: DType) -> usize {
+    4 * if dtype == DType::F64 { size_of::<f64>() } else { size_of::<f32>() }
+}
+
+/// The box of each face and of each group of faces.
 pub(super) fn forward_scratch_bytes(x: &Inputs<'_>, sizes: Sizes) -> usize {
-    let bytes = if x.face_verts.dtype() == DType::F64 { size_of::<f64>() } else { size_of::<f32>() };
-    4 * bytes * sizes.f
+    box_bytes(x.face_verts.dtype()) * (sizes.f + sizes.f.div_ceil(GROUP))
 }
 
 pub(super) fn forward(gpu: Gpu, x: &Inputs<'_>, sizes: Sizes, out: &mut Outputs<'_>) -> Result<()> {
@@ -111,6 +118,7 @@ pub(super) fn forward(gpu: Gpu, x: &Inputs<'_>, sizes: Sizes, out: &mut Outputs<
     params.bary_coords = out.bary_coords.device_ptr();
     params.dists = out.dists.device_ptr();
     params.boxes = out.scratch.device_ptr();
+    params.group_boxes = DevicePtr(params.boxes.0 + (box_bytes(x.face_verts.dtype()) * sizes.f) as u64);
     let list = LISTS.into_iter().find(|&list| sizes.k <= list);
     let how = list.map_or_else(|| "long_list".to_owned(), |list| format!("list{list}"));
     per_element(gpu, &format!("rasterize_meshes_setup_{dtype}"), sizes.f, &params)?;

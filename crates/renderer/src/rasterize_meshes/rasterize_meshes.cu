@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Mesh rasterization. mod.rs says what is computed; every decision here is made by the same operations in the same order.
+// Mesh rasterization. mod.rs says what is computed; each decision here is made by the same operations in the same
+// order.
 //
-// A block has a tile of 16 x 16 pixels, a warp 8 x 4 of them, a thread one. Forward: the block collects the faces whose
-// boxes meet its tile, in face order, each warp those of them that meet its pixels, each thread the K nearest. No list of
-// faces can overflow, because it is worked off whenever it is nearly full.
+// A block has a tile of 16 x 16 pixels, a warp 8 x 4 of them, a thread one. Forward: the block collects the groups of
+// 32 faces whose boxes meet its tile, and of these the faces whose boxes do, in face order; each warp takes those that
+// meet its pixels, and each thread keeps its K nearest. No list of faces overflows: it is worked off whenever it is
+// nearly full.
 #include "geometry.cuh"
 #include "rasterize_meshes.h"
 
@@ -12,6 +14,7 @@ namespace {
 constexpr int kTile = 16, kWarpColumns = 8, kWarpRows = 4;
 constexpr int kThreads = kTile * kTile, kWarps = kThreads / 32;
 constexpr int kListed = 2 * kThreads;
+constexpr int kGroup = 32;
 constexpr unsigned kAllLanes = 0xffffffffu;
 constexpr uint32_t kNoFace = UINT32_MAX;
 
@@ -44,6 +47,11 @@ __device__ bool overlap(const Box<T>& a, const Box<T>& b) {
 }
 
 template <typename T>
+__device__ Box<T> nowhere() {
+    return {T(INFINITY), -T(INFINITY), T(INFINITY), -T(INFINITY)};
+}
+
+template <typename T>
 __device__ bool contains(const Box<T>& box, Vec2<T> point) {
     return box.min_x <= point.x && point.x <= box.max_x && box.min_y <= point.y && point.y <= box.max_y;
 }
@@ -52,13 +60,13 @@ __device__ bool contains(const Box<T>& box, Vec2<T> point) {
 template <typename T>
 __device__ Box<T> box_of_face(const RasterizeMeshesParams& p, const Face<T>& face) {
     const Vec2<T> v0 = face.xy.v0, v1 = face.xy.v1, v2 = face.xy.v2;
-    const bool finite = is_finite(v0.x) && is_finite(v0.y) && is_finite(face.z.x) && is_finite(v1.x) && is_finite(v1.y) &&
-                        is_finite(face.z.y) && is_finite(v2.x) && is_finite(v2.y) && is_finite(face.z.z);
+    const bool finite = is_finite(v0.x) && is_finite(v1.x) && is_finite(v2.x) && is_finite(v0.y) && is_finite(v1.y) &&
+                        is_finite(v2.y) && is_finite(face.z.x) && is_finite(face.z.y) && is_finite(face.z.z);
     const T area = edge_function(v0, v1, v2);
     const bool drawn = finite && magnitude(area) > Geometry<T>::epsilon &&
                        lesser(lesser(face.z.x, face.z.y), face.z.z) >= Geometry<T>::epsilon &&
                        !(p.cull_backfaces && area < T(0));
-    if (!drawn) return {T(INFINITY), -T(INFINITY), T(INFINITY), -T(INFINITY)};
+    if (!drawn) return nowhere<T>();
     const T reach = sqrt(T(p.blur_radius));
     return {
         lesser(lesser(v0.x, v1.x), v2.x) - reach,
@@ -68,11 +76,19 @@ __device__ Box<T> box_of_face(const RasterizeMeshesParams& p, const Face<T>& fac
     };
 }
 
+// The box of each face and of each group of faces.
 template <typename T>
 __device__ void setup(const RasterizeMeshesParams& p) {
     const int64_t face = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
-    if (face >= p.f) return;
-    static_cast<Box<T>*>(p.boxes)[face] = box_of_face(p, load_face<T>(p, face));
+    Box<T> box = face < p.f ? box_of_face(p, load_face<T>(p, face)) : nowhere<T>();
+    if (face < p.f) static_cast<Box<T>*>(p.boxes)[face] = box;
+    for (int step = kGroup / 2; step > 0; step /= 2) {
+        box.min_x = lesser(box.min_x, __shfl_xor_sync(kAllLanes, box.min_x, step));
+        box.max_x = greater(box.max_x, __shfl_xor_sync(kAllLanes, box.max_x, step));
+        box.min_y = lesser(box.min_y, __shfl_xor_sync(kAllLanes, box.min_y, step));
+        box.max_y = greater(box.max_y, __shfl_xor_sync(kAllLanes, box.max_y, step));
+    }
+    if (face < p.f && face % kGroup == 0) static_cast<Box<T>*>(p.group_boxes)[face / kGroup] = box;
 }
 
 // Which pixels a block, a warp and a thread have.
@@ -104,8 +120,8 @@ __device__ Vec2<T> center_of(const RasterizeMeshesParams& p, int64_t row, int64_
     return {pixel_center<T>(column, p.w, p.h), pixel_center<T>(row, p.h, p.w)};
 }
 
-// The box of the pixel centres of a piece of the image: rounding is monotone, so a face that reaches none of its corners'
-// coordinates reaches none of its pixels. A piece wholly outside the image gives the image's last row or column.
+// The box of the pixel centres of a piece of the image, for rounding is monotone. Of a piece beyond the image the last
+// row or column.
 template <typename T>
 __device__ Box<T> box_of_pixels(const RasterizeMeshesParams& p, int64_t row, int64_t column, int rows, int columns) {
     const auto within = [](int64_t i, int64_t size) { return i < size ? i : size - 1; };
@@ -122,8 +138,10 @@ struct Fragment {
     bool inside;
 };
 
+// Whether a face hits a pixel of its box with a depth below `nearer_than`.
 template <typename T>
-__device__ bool evaluate(const RasterizeMeshesParams& p, const Face<T>& face, Vec2<T> point, T nearer_than, Fragment<T>& at) {
+__device__ bool evaluate(const RasterizeMeshesParams& p, const Face<T>& face, Vec2<T> point, T nearer_than,
+                         Fragment<T>& at) {
     Vec3<T> u = barycentric_coordinates(point, face.xy);
     if (p.perspective_correct) u = perspective_correct(u, face.z);
     at.inside = u.x > T(0) && u.y > T(0) && u.z > T(0);
@@ -208,7 +226,7 @@ struct LongList {
 
     __device__ void insert(T depth, uint32_t face) {
         int64_t i = size < k ? size++ : k - 1;
-        for (; i > 0 && depth < z[i - 1]; --i) {
+        for (; i > 0 && depth <= z[i - 1]; --i) {
             z[i] = z[i - 1];
             faces[i] = faces[i - 1];
         }
@@ -228,17 +246,34 @@ struct FaceRange {
 
     __device__ FaceRange(const RasterizeMeshesParams& p, int64_t mesh) {
         const auto clamp = [&](int64_t i) { return i < 0 ? 0 : (i < p.f ? i : p.f); };
-        begin = clamp(p.first_face[mesh]);
-        const int64_t room = p.f - begin, count = p.num_faces[mesh];
-        end = begin + (count < 0 ? 0 : (count < room ? count : room));
+        const int64_t first = p.first_face[mesh], count = p.num_faces[mesh] < 0 ? 0 : p.num_faces[mesh];
+        begin = clamp(first);
+        end = first < 0 || count < p.f - first ? clamp(first + count) : p.f;
     }
 };
+
+// Numbers the threads that have something from `listed` on, in their order. Returns how many there are with them.
+// `counts` must be another one in the call after this.
+__device__ int enlist(bool has, int listed, int (&counts)[kWarps], int& slot) {
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    const unsigned lanes = __ballot_sync(kAllLanes, has);
+    if (lane == 0) counts[warp] = __popc(lanes);
+    __syncthreads();
+    slot = listed + __popc(lanes & ((1u << lane) - 1));
+#pragma unroll
+    for (int w = 0; w < kWarps; ++w) {
+        slot += w < warp ? counts[w] : 0;
+        listed += counts[w];
+    }
+    return listed;
+}
 
 template <typename T, typename List>
 __device__ void forward(const RasterizeMeshesParams& p) {
     __shared__ Box<T> boxes[kListed];
     __shared__ uint32_t faces[kListed];
-    __shared__ int hits[2][kWarps];
+    __shared__ uint32_t groups[kThreads];
+    __shared__ int counts[2][kWarps];
 
     const Place place(p);
     const bool active = place.in_image(p);
@@ -249,46 +284,45 @@ __device__ void forward(const RasterizeMeshesParams& p) {
     const FaceRange range(p, place.image);
     List list(p, active ? place.pixel(p) : 0);
 
-    int64_t next = range.begin;
-    for (int turn = 0; next < range.end;) {
-        int listed = 0;
-        for (; next < range.end && listed <= kListed - kThreads; next += kThreads, turn ^= 1) {
-            const int64_t face = next + threadIdx.x;
-            Box<T> box;
-            bool hit = false;
-            if (face < range.end) {
-                box = static_cast<const Box<T>*>(p.boxes)[face];
-                hit = overlap(box, tile);
-            }
-            const unsigned lanes = __ballot_sync(kAllLanes, hit);
-            if (lane == 0) hits[turn][warp] = __popc(lanes);
-            __syncthreads();
-            int slot = listed + __popc(lanes & ((1u << lane) - 1));
-#pragma unroll
-            for (int w = 0; w < kWarps; ++w) {
-                slot += w < warp ? hits[turn][w] : 0;
-                listed += hits[turn][w];
-            }
-            if (hit) {
-                boxes[slot] = box;
-                faces[slot] = uint32_t(face);
-            }
-        }
+    int turn = 0;
+    for (int64_t next = range.begin / kGroup; next * kGroup < range.end; next += kThreads) {
+        const int64_t group = next + threadIdx.x;
+        const auto* const group_boxes = static_cast<const Box<T>*>(p.group_boxes);
+        const bool meets = group * kGroup < range.end && overlap(group_boxes[group], tile);
+        int slot;
+        const int num_groups = enlist(meets, 0, counts[turn ^= 1], slot);
+        if (meets) groups[slot] = uint32_t(group);
         __syncthreads();
-        for (int first = 0; first < listed; first += 32) {
-            const int mine = first + lane;
-            unsigned near = __ballot_sync(kAllLanes, mine < listed && overlap(boxes[mine], block));
-            for (; near; near &= near - 1) {
-                const int i = first + __ffs(near) - 1;
-                if (!active || !contains(boxes[i], point)) continue;
-                const uint32_t face = faces[i];
-                Fragment<T> at;
-                if (evaluate(p, load_face<T>(p, face), point, list.worst, at) && !yields(p, face, point, at)) {
-                    list.insert(at.z, face);
+        for (int g = 0; g < num_groups;) {
+            // A warp tests a group.
+            int listed = 0;
+            for (; g < num_groups && listed <= kListed - kThreads; g += kWarps) {
+                const int64_t face = g + warp < num_groups ? int64_t(groups[g + warp]) * kGroup + lane : range.end;
+                Box<T> box = nowhere<T>();
+                if (range.begin <= face && face < range.end) box = static_cast<const Box<T>*>(p.boxes)[face];
+                const bool hit = overlap(box, tile);
+                listed = enlist(hit, listed, counts[turn ^= 1], slot);
+                if (hit) {
+                    boxes[slot] = box;
+                    faces[slot] = uint32_t(face);
                 }
             }
+            __syncthreads();
+            for (int first = 0; first < listed; first += 32) {
+                const int mine = first + lane;
+                unsigned near = __ballot_sync(kAllLanes, mine < listed && overlap(boxes[mine], block));
+                for (; near; near &= near - 1) {
+                    const int i = first + __ffs(near) - 1;
+                    if (!active || !contains(boxes[i], point)) continue;
+                    const uint32_t face = faces[i];
+                    Fragment<T> at;
+                    if (evaluate(p, load_face<T>(p, face), point, list.worst, at) && !yields(p, face, point, at)) {
+                        list.insert(at.z, face);
+                    }
+                }
+            }
+            __syncthreads();
         }
-        __syncthreads();
     }
     if (!active) return;
 
@@ -308,10 +342,10 @@ __device__ void forward(const RasterizeMeshesParams& p) {
     }
 }
 
-// Backward. The gradient of a face is a sum over the slots that hold it, anywhere in the image. Summed in 64-bit fixed
-// point by integer atomics it has the same bits in every order of arrival, in one number a component, without lists of
-// unknown length (no synchronisation) and without walking boxes full of pixels that show other faces. Before it, the same
-// pass finds each sum's largest exponent and number of summands, so that the fixed point loses less than a float sum.
+// Backward. The gradient of a face is a sum over the slots that hold it, anywhere in the image. Integer atomics on
+// 64-bit fixed point give it the same bits in every order of arrival, without lists of unknown length (so without a
+// synchronisation) and without walking the boxes of faces that others hide. The same pass runs once before, to find
+// each sum's greatest exponent and number of summands: of n summands, each is rounded to 2^-60 n of the greatest.
 
 template <typename T>
 struct Float;
@@ -332,8 +366,7 @@ struct Float<double> {
     static __device__ long long round(double x) { return __double2ll_rn(x); }
 };
 
-// The sums of the nine components of every face. Exponents wait in the memory of the result, which is of their number and
-// not smaller.
+// The sums of the nine components of every face. Exponents wait in the memory of the result.
 template <typename T>
 struct Sums {
     const RasterizeMeshesParams& p;
@@ -395,10 +428,11 @@ struct SlotGradient {
     Vec3<T> bary;
 
     __device__ SlotGradient(const RasterizeMeshesParams& p, int64_t slot) {
-        const auto at = [](const void* gradient, int64_t i) { return gradient ? static_cast<const T*>(gradient)[i] : T(0); };
+        const auto at = [](const void* grad, int64_t i) { return grad ? static_cast<const T*>(grad)[i] : T(0); };
         zbuf = at(p.grad_zbuf, slot);
         dist = at(p.grad_dists, slot);
-        bary = {at(p.grad_bary_coords, 3 * slot), at(p.grad_bary_coords, 3 * slot + 1), at(p.grad_bary_coords, 3 * slot + 2)};
+        const int64_t i = 3 * slot;
+        bary = {at(p.grad_bary_coords, i), at(p.grad_bary_coords, i + 1), at(p.grad_bary_coords, i + 2)};
     }
 
     __device__ bool reaches_bary() const {
@@ -408,15 +442,16 @@ struct SlotGradient {
 
 // The gradient of a face's nine numbers from one slot.
 template <typename T>
-__device__ void slot_backward(const RasterizeMeshesParams& p, const Face<T>& face, Vec2<T> point, const SlotGradient<T>& grad,
-                              T (&of)[9]) {
+__device__ void slot_backward(const RasterizeMeshesParams& p, const Face<T>& face, Vec2<T> point,
+                              const SlotGradient<T>& grad, T (&of)[9]) {
     const Vec3<T> w = barycentric_coordinates(point, face.xy);
     const Vec3<T> u = p.perspective_correct ? perspective_correct(w, face.z) : w;
     Triangle2<T> of_xy = {};
     Vec3<T> of_z = {};
     if (grad.reaches_bary()) {
         const Vec3<T> bary = p.clip_barycentric_coords ? clip_barycentric(u) : u;
-        Vec3<T> g = {grad.bary.x + grad.zbuf * face.z.x, grad.bary.y + grad.zbuf * face.z.y, grad.bary.z + grad.zbuf * face.z.z};
+        Vec3<T> g = {grad.bary.x + grad.zbuf * face.z.x, grad.bary.y + grad.zbuf * face.z.y,
+                     grad.bary.z + grad.zbuf * face.z.z};
         if (p.clip_barycentric_coords) g = clip_barycentric_backward(u, g);
         if (p.perspective_correct) g = perspective_correct_backward(w, face.z, g, of_z);
         of_z = {of_z.x + grad.zbuf * bary.x, of_z.y + grad.zbuf * bary.y, of_z.z + grad.zbuf * bary.z};
@@ -435,13 +470,16 @@ __device__ void slot_backward(const RasterizeMeshesParams& p, const Face<T>& fac
     of[8] = of_z.z;
 }
 
-// Slot by slot, a warp adds up what its pixels give to the same face, by a butterfly of fixed shape, and hands the nine
-// sums on: lane c has component c.
+// Slot by slot, a warp adds up what its pixels give to the same face and hands the nine sums on. The pixels' gradients
+// lie in shared memory, so that lane c + 9 i can sum component c over the i-th third of the warp.
 template <typename T, template <typename> class Pass>
 __device__ void backward(const RasterizeMeshesParams& p) {
+    __shared__ T gradients[kWarps][32][9];
     const Place place(p);
     const bool active = place.in_image(p);
-    const int lane = threadIdx.x % 32;
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    const int component = lane % 9, third = lane / 9;
+    const unsigned lanes_of_third = third < 3 ? 0x7ffu << 11 * third : 0u;
     const Vec2<T> point = active ? center_of<T>(p, place.row, place.column) : Vec2<T>{};
     const int64_t start = active ? place.pixel(p) * p.k : 0;
     const Sums<T> sums = {p};
@@ -449,33 +487,33 @@ __device__ void backward(const RasterizeMeshesParams& p) {
     for (int64_t k = 0; k < p.k; ++k) {
         const int64_t face = active ? p.pix_to_face[start + k] : -1;
         bool has = face >= 0 && face < p.f;
-        T of[9] = {};
         if (has) {
             const SlotGradient<T> grad(p, start + k);
             has = grad.reaches_bary() || grad.dist != T(0);
-            if (has) slot_backward(p, load_face<T>(p, face), point, grad, of);
+            if (has) slot_backward(p, load_face<T>(p, face), point, grad, gradients[warp][lane]);
         }
+        __syncwarp();
         for (unsigned todo = __ballot_sync(kAllLanes, has); todo;) {
             const uint32_t common = __shfl_sync(kAllLanes, uint32_t(face), __ffs(todo) - 1);
-            const bool member = has && uint32_t(face) == common;
-            todo &= ~__ballot_sync(kAllLanes, member);
-            T mine = T(0);
-#pragma unroll
-            for (int c = 0; c < 9; ++c) {
-                T sum = member ? of[c] : T(0);
-#pragma unroll
-                for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(kAllLanes, sum, step);
-                if (lane == c) mine = sum;
+            const unsigned members = __ballot_sync(kAllLanes, has && uint32_t(face) == common);
+            todo &= ~members;
+            T sum = T(0);
+            for (unsigned rest = members & lanes_of_third; rest; rest &= rest - 1) {
+                sum += gradients[warp][__ffs(rest) - 1][component];
             }
-            if (lane < 9) Pass<T>::take(sums, 9 * int64_t(common) + lane, mine);
+            const T middle = __shfl_sync(kAllLanes, sum, component + 9);
+            const T last = __shfl_sync(kAllLanes, sum, component + 18);
+            if (lane < 9) Pass<T>::take(sums, 9 * int64_t(common) + component, sum + middle + last);
         }
+        __syncwarp();
     }
 }
 
 }  // namespace
 
-#define KERNEL(pass, dtype) \
-    extern "C" __global__ void __launch_bounds__(kThreads) rasterize_meshes_##pass##_##dtype(const RasterizeMeshesParams p)
+#define KERNEL(pass, dtype)                              \
+    extern "C" __global__ void __launch_bounds__(kThreads) \
+        rasterize_meshes_##pass##_##dtype(const RasterizeMeshesParams p)
 
 #define KERNELS(T, dtype)                                                           \
     KERNEL(setup, dtype) { setup<T>(p); }                                           \

@@ -13,6 +13,7 @@ struct RasterizeMeshesParams {
     void* bary_coords;          // (N, H, W, K, 3)
     void* dists;                // (N, H, W, K)
     void* boxes;                // (F, 4): where each face reaches
+    void* group_boxes;          // (F / 32 rounded up, 4): where the faces 32 i to 32 i + 31 reach
     const void* grad_zbuf;      // (N, H, W, K) or null; backward only, as what follows
     const void* grad_bary_coords;  // (N, H, W, K, 3) or null
     const void* grad_dists;        // (N, H, W, K) or null
@@ -31,6 +32,6 @@ struct RasterizeMeshesParams {
     int32_t reserved;
 };
 
-PATINA3D_LAYOUT(RasterizeMeshesParams, face_verts, first_face, num_faces, neighbor, pix_to_face, zbuf, bary_coords, dists,
-                boxes, grad_zbuf, grad_bary_coords, grad_dists, grad_face_verts, sums, summands, n, f, h, w, k, blur_radius,
-                perspective_correct, clip_barycentric_coords, cull_backfaces, reserved)
+PATINA3D_LAYOUT(RasterizeMeshesParams, face_verts, first_face, num_faces, neighbor, pix_to_face, zbuf, bary_coords,
+                dists, boxes, group_boxes, grad_zbuf, grad_bary_coords, grad_dists, grad_face_verts, sums, summands, n,
+                f, h, w, k, blur_radius, perspective_correct, clip_barycentric_coords, cull_backfaces, reserved)

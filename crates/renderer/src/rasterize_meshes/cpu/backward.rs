@@ -7,7 +7,7 @@ use patina3d_core::geometry::{
     perspective_correct, perspective_correct_backward, point_triangle_dist2_backward,
 };
 use patina3d_core::simd::{self, Body, Simd};
-use patina3d_core::{Result, Tensor, pool};
+use patina3d_core::{Result, pool};
 
 use super::super::{GradInputs, Gradients, Sizes};
 use super::{BAND_ROWS, Centres, Number, Rule};
@@ -34,8 +34,9 @@ pub(in super::super) fn backward<T: Number>(
     let faces = x.inputs.face_verts.as_slice::<T>()?;
     let grad_faces = out.face_verts.as_mut_slice::<T>()?;
     let pix_to_face = x.pix_to_face.as_slice::<i64>()?;
-    let values = |tensor: &Option<Tensor<'_>>| tensor.as_ref().map(Tensor::as_slice::<T>).transpose();
-    let (zbuf, bary_coords, dists) = (values(&x.grad_zbuf)?, values(&x.grad_bary_coords)?, values(&x.grad_dists)?);
+    let [zbuf, bary_coords, dists] =
+        [x.grad_zbuf, x.grad_bary_coords, x.grad_dists].map(|grad| grad.map(|grad| grad.as_slice::<T>()).transpose());
+    let (zbuf, bary_coords, dists) = (zbuf?, bary_coords?, dists?);
     let rule = Rule::new(&x.inputs.settings);
     let centres = Centres::new(h, w);
 
@@ -43,14 +44,13 @@ pub(in super::super) fn backward<T: Number>(
     for image in 0..n {
         for first_row in (0..h).step_by(BAND_ROWS) {
             let first = (image * h + first_row) * w * k;
-            let range = first..first + BAND_ROWS.min(h - first_row) * w * k;
-            let cut = |values: Option<&'_ [T]>, each: usize| values.map(|v| &v[range.start * each..range.end * each]);
+            let end = first + BAND_ROWS.min(h - first_row) * w * k;
             let slots = Slots {
                 first_row,
-                pix_to_face: &pix_to_face[range.clone()],
-                zbuf: cut(zbuf, 1),
-                bary_coords: cut(bary_coords, 3),
-                dists: cut(dists, 1),
+                pix_to_face: &pix_to_face[first..end],
+                zbuf: zbuf.map(|grad| &grad[first..end]),
+                bary_coords: bary_coords.map(|grad| &grad[first * 3..end * 3]),
+                dists: dists.map(|grad| &grad[first..end]),
             };
             bands.push((slots, Sums::default()));
         }

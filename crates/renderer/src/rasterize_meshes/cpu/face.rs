@@ -14,7 +14,7 @@ use super::{Number, Rule};
 /// nowhere.
 #[inline(always)]
 pub(super) fn bounds<T: Number>(face: &[T], rule: &Rule<T>) -> Option<[Vec2<T>; 2]> {
-    let [v, z] = corners(face);
+    let (v, z) = corners(face);
     let area = edge_function(v[0], v[1], v[2]);
     let finite = face.iter().all(|number| number.is_finite());
     let thin = magnitude(area) <= T::of(EPSILON);
@@ -27,7 +27,7 @@ pub(super) fn bounds<T: Number>(face: &[T], rule: &Rule<T>) -> Option<[Vec2<T>; 
     Some([[low(0), low(1)], [high(0), high(1)]])
 }
 
-/// The vertices' (x, y) and, in the first two places of the second, z.
+/// (x, y) and z of the vertices.
 #[inline(always)]
 fn corners<T: Number>(face: &[T]) -> ([Vec2<T>; 3], Vec3<T>) {
     ([[face[0], face[1]], [face[3], face[4]], [face[6], face[7]]], [face[2], face[5], face[8]])
@@ -88,9 +88,8 @@ impl<T: Number> Face<T> {
     /// The lanes whose pixel is in the box.
     #[inline(always)]
     pub(super) fn boxed<S: Simd<Real = T>>(&self, simd: S, p: [Lanes<S>; 2]) -> u32 {
-        let splat = |value| Lanes::splat(simd, value);
-        let outside = |axis: usize| p[axis].less(splat(self.low[axis])) | splat(self.high[axis]).less(p[axis]);
-        !(outside(0) | outside(1))
+        let (low, high) = (Lanes::splat2(simd, self.low), Lanes::splat2(simd, self.high));
+        !(p[0].less(low[0]) | p[1].less(low[1]) | high[0].less(p[0]) | high[1].less(p[1]))
     }
 
     /// The face at the pixels of a block that `lanes` names; `None` where it hits none of them.
@@ -103,31 +102,25 @@ impl<T: Number> Face<T> {
         lanes: u32,
         z_below: Lanes<S>,
     ) -> Option<Samples<S>> {
-        let splat = |value: T| Lanes::splat(simd, value);
-        let zero = splat(T::of(0.0));
-        let v = self.v.map(|corner| corner.map(splat));
-        let to = v.map(|corner| [p[0] - corner[0], p[1] - corner[1]]);
-        let edge = |a: usize, b: usize| {
-            let [x, y] = [self.v[b][0] - self.v[a][0], self.v[b][1] - self.v[a][1]];
-            to[a][0] * splat(y) - to[a][1] * splat(x)
-        };
-        let edges = [edge(1, 2), edge(2, 0), edge(0, 1)];
+        let zero = Lanes::splat(simd, T::of(0.0));
+        let from = [minus(simd, p, self.v[0]), minus(simd, p, self.v[1]), minus(simd, p, self.v[2])];
+        let edges = [self.edge(simd, from, 1, 2), self.edge(simd, from, 2, 0), self.edge(simd, from, 0, 1)];
+        let sign = Lanes::splat(simd, self.sign);
         let mut hit = lanes;
         for i in 0..3 {
-            hit &= !(edges[i] * splat(self.sign)).less(splat(-self.beyond[i]));
+            hit &= !(edges[i] * sign).less(Lanes::splat(simd, -self.beyond[i]));
         }
         if hit == 0 {
             return None;
         }
 
-        let area = splat(self.area);
-        let mut u = edges.map(|edge| edge / area);
+        let area = Lanes::splat(simd, self.area);
+        let mut u = [edges[0] / area, edges[1] / area, edges[2] / area];
+        let [z0, z1, z2] = self.z;
+        let z01 = Lanes::splat(simd, z0 * z1);
+        let [z0, z1, z2] = [Lanes::splat(simd, z0), Lanes::splat(simd, z1), Lanes::splat(simd, z2)];
         if rule.perspective_correct {
-            let [z0, z1, z2] = self.z.map(splat);
-            let z01 = splat(self.z[0] * self.z[1]);
-            let top = [u[0] * z1 * z2, z0 * u[1] * z2, z01 * u[2]];
-            let sum = (top[0] + top[1] + top[2]).max(splat(T::of(EPSILON)));
-            u = top.map(|top| top / sum);
+            u = over_sum([u[0] * z1 * z2, z0 * u[1] * z2, z01 * u[2]], Lanes::splat(simd, T::of(EPSILON)));
         }
         let inside = zero.less(u[0]) & zero.less(u[1]) & zero.less(u[2]);
         if rule.blur <= T::of(0.0) {
@@ -137,32 +130,65 @@ impl<T: Number> Face<T> {
             }
         }
         if rule.clip_barycentric_coords {
-            let top = u.map(|u| u.max(zero));
-            let sum = (top[0] + top[1] + top[2]).max(splat(T::of(CLIP_EPSILON)));
-            u = top.map(|top| top / sum);
+            u = over_sum([u[0].max(zero), u[1].max(zero), u[2].max(zero)], Lanes::splat(simd, T::of(CLIP_EPSILON)));
         }
-        let z = u[0] * splat(self.z[0]) + u[1] * splat(self.z[1]) + u[2] * splat(self.z[2]);
+        let z = u[0] * z0 + u[1] * z1 + u[2] * z2;
         hit &= z.less(z_below) & !z.less(zero);
         if hit == 0 {
             return None;
         }
 
-        let dist2 = |a: usize, b: usize| {
-            let [x, y] = [self.v[b][0] - self.v[a][0], self.v[b][1] - self.v[a][1]];
-            let length2 = x * x + y * y;
-            let (x, y) = (splat(x), splat(y));
-            let t = if length2 <= T::of(EPSILON) {
-                splat(T::of(1.0))
-            } else {
-                ((x * to[a][0] + y * to[a][1]) / splat(length2)).max(zero).min(splat(T::of(1.0)))
-            };
-            let [x, y] = [v[a][0] + t * x - p[0], v[a][1] + t * y - p[1]];
-            x * x + y * y
-        };
-        let d = dist2(0, 1).min(dist2(0, 2)).min(dist2(1, 2));
-        hit &= d.less(splat(T::of(f64::INFINITY))) & (inside | d.less(splat(rule.blur)));
-        (hit != 0).then_some(Samples { hit, inside, z, bary: u, dist2: d })
+        let dist2 = self.dist2(simd, p, from, 0, 1);
+        let dist2 = dist2.min(self.dist2(simd, p, from, 0, 2)).min(self.dist2(simd, p, from, 1, 2));
+        let near = dist2.less(Lanes::splat(simd, rule.blur));
+        hit &= dist2.less(Lanes::splat(simd, T::of(f64::INFINITY))) & (inside | near);
+        if hit == 0 { None } else { Some(Samples { hit, inside, z, bary: u, dist2 }) }
     }
+
+    /// `edge_function(p, v[a], v[b])`, where `from` holds p minus each vertex.
+    #[inline(always)]
+    fn edge<S: Simd<Real = T>>(&self, simd: S, from: [[Lanes<S>; 2]; 3], a: usize, b: usize) -> Lanes<S> {
+        let [x, y] = Lanes::splat2(simd, [self.v[b][0] - self.v[a][0], self.v[b][1] - self.v[a][1]]);
+        from[a][0] * y - from[a][1] * x
+    }
+
+    /// `point_segment_dist2(p, v[a], v[b])`
+    #[inline(always)]
+    fn dist2<S: Simd<Real = T>>(
+        &self,
+        simd: S,
+        p: [Lanes<S>; 2],
+        from: [[Lanes<S>; 2]; 3],
+        a: usize,
+        b: usize,
+    ) -> Lanes<S> {
+        let along = [self.v[b][0] - self.v[a][0], self.v[b][1] - self.v[a][1]];
+        let length2 = along[0] * along[0] + along[1] * along[1];
+        let [x, y] = Lanes::splat2(simd, along);
+        let one = Lanes::splat(simd, T::of(1.0));
+        let t = if length2 <= T::of(EPSILON) {
+            one
+        } else {
+            let t = (x * from[a][0] + y * from[a][1]) / Lanes::splat(simd, length2);
+            t.max(Lanes::splat(simd, T::of(0.0))).min(one)
+        };
+        let [start_x, start_y] = Lanes::splat2(simd, self.v[a]);
+        let (x, y) = (start_x + t * x - p[0], start_y + t * y - p[1]);
+        x * x + y * y
+    }
+}
+
+#[inline(always)]
+fn minus<S: Simd>(simd: S, p: [Lanes<S>; 2], v: Vec2<S::Real>) -> [Lanes<S>; 2] {
+    let [x, y] = Lanes::splat2(simd, v);
+    [p[0] - x, p[1] - y]
+}
+
+/// Divided by their sum, or by `least` where that is more.
+#[inline(always)]
+fn over_sum<S: Simd>([a, b, c]: [Lanes<S>; 3], least: Lanes<S>) -> [Lanes<S>; 3] {
+    let sum = (a + b + c).max(least);
+    [a / sum, b / sum, c / sum]
 }
 
 /// Margins of the test that spares the exact formulas: beyond an edge by more than this, as an edge function, neither the

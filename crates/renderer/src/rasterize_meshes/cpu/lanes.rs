@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A vector with operators, so that formulas over pixels read like formulas over numbers.
+//!
+//! What handles vectors must be inlined into the loop that `simd::dispatch` compiles for an instruction set. Closures are
+//! not inlined for sure, so none takes or makes `Lanes`, and neither does an iterator or `array::map`.
 
 use std::ops::{Add, Div, Mul, Sub};
 
@@ -16,6 +19,11 @@ impl<S: Simd> Lanes<S> {
     #[inline(always)]
     pub(super) fn splat(simd: S, value: S::Real) -> Self {
         Self { simd, vector: simd.splat(value) }
+    }
+
+    #[inline(always)]
+    pub(super) fn splat2(simd: S, [x, y]: [S::Real; 2]) -> [Self; 2] {
+        [Self::splat(simd, x), Self::splat(simd, y)]
     }
 
     #[inline(always)]

@@ -174,12 +174,18 @@ struct Blocks<'a, T> {
 impl<'a, T: Number> Blocks<'a, T> {
     #[inline(always)]
     fn new(lanes: usize, columns: &'a [T], rows: &'a [T]) -> Self {
-        let spread = |centres: &[T], offset: fn(usize) -> usize| {
-            let last = centres.len() - 1;
-            (0..centres.len()).flat_map(|i| (0..lanes).map(move |lane| (i + offset(lane)).min(last))).map(|i| centres[i]).collect()
-        };
-        let x = spread(columns, |lane| lane % BLOCK_COLUMNS);
-        let y = spread(rows, |lane| lane / BLOCK_COLUMNS);
+        let mut x = Vec::with_capacity(columns.len() * lanes);
+        for first in 0..columns.len() {
+            for lane in 0..lanes {
+                x.push(columns[(first + lane % BLOCK_COLUMNS).min(columns.len() - 1)]);
+            }
+        }
+        let mut y = Vec::with_capacity(rows.len() * lanes);
+        for first in 0..rows.len() {
+            for lane in 0..lanes {
+                y.push(rows[(first + lane / BLOCK_COLUMNS).min(rows.len() - 1)]);
+            }
+        }
         Self { columns, rows, lanes, x, y }
     }
 
@@ -233,13 +239,12 @@ fn draw<T: Number, S: Simd<Real = T>>(
                 }
             }
             let mut values = [[T::default(); MOST_LANES]; 5];
-            for (lanes, into) in [samples.z, samples.dist2, samples.bary[0], samples.bary[1], samples.bary[2]]
-                .into_iter()
-                .zip(&mut values)
-            {
-                lanes.store(into);
-            }
-            let [z, dist2, bary0, bary1, bary2] = values;
+            let [z, dist2, bary0, bary1, bary2] = &mut values;
+            samples.z.store(z);
+            samples.dist2.store(dist2);
+            samples.bary[0].store(bary0);
+            samples.bary[1].store(bary1);
+            samples.bary[2].store(bary2);
             while hit != 0 {
                 let lane = hit.trailing_zeros() as usize % MOST_LANES;
                 hit &= hit - 1;

@@ -3,9 +3,9 @@
 
 import os
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
-__all__ = ["PathManager", "PathOrStr", "is_path", "read_bytes", "write_bytes"]
+__all__ = ["File", "PathManager", "PathOrStr", "is_path", "is_text_stream", "read_file", "write_file"]
 
 PathOrStr: TypeAlias = str | os.PathLike[str]
 
@@ -18,41 +18,56 @@ class PathManager(Protocol):
         ...
 
 
+class File(NamedTuple):
+    """What was read."""
+
+    data: bytes
+    """All of it; text as UTF-8."""
+    source: str
+    """Its name for messages."""
+    is_text: bool
+    """Whether it came from a stream of text."""
+
+
 def is_path(f: object) -> bool:
     """Whether ``f`` names a file, rather than being an open one."""
     return isinstance(f, str | bytes | os.PathLike)
 
 
-def read_bytes(operator: str, f: Any, path_manager: PathManager | None) -> tuple[bytes, str]:
+def is_text_stream(f: Any) -> bool:
+    """Whether an open stream takes ``str``: such streams alone have an encoding, and so have wrappers of theirs."""
+    return hasattr(f, "encoding")
+
+
+def read_file(operator: str, f: Any, path_manager: PathManager | None) -> File:
     """Read a whole file.
 
     Args:
         operator: who reads, for errors.
-        f: a path, which is opened and closed, or an open stream of bytes or text, which stays open. Text becomes UTF-8.
+        f: a path, which is opened and closed, or an open stream of bytes or text, which stays open.
         path_manager: opens ``f`` where it is a ``str``; None: the built-in ``open``.
-
-    Returns:
-        The bytes, and a name of the file for messages.
     """
     if is_path(f):
         with _open(f, "rb", path_manager) as stream:
-            return stream.read(), os.fsdecode(f)
+            return File(stream.read(), os.fsdecode(f), is_text=False)
     if not hasattr(f, "read"):
         raise TypeError(f"{operator}: f must be a path or a readable stream, got {type(f).__name__}")
     data = f.read()
     name = getattr(f, "name", None)
     source = name if isinstance(name, str) else f"<{type(f).__name__}>"
-    return data.encode("utf-8", "surrogateescape") if isinstance(data, str) else bytes(data), source
+    if isinstance(data, str):
+        return File(data.encode("utf-8", "surrogateescape"), source, is_text=True)
+    return File(bytes(data), source, is_text=False)
 
 
-def write_bytes(operator: str, f: Any, data: bytes, path_manager: PathManager | None) -> None:
-    """Write a whole file: the counterpart of :func:`read_bytes`; a text stream is given text."""
+def write_file(operator: str, f: Any, data: bytes, path_manager: PathManager | None) -> None:
+    """Write a whole file: the counterpart of :func:`read_file`; a text stream is given text."""
     if is_path(f):
         with _open(f, "wb", path_manager) as stream:
             stream.write(data)
     elif not hasattr(f, "write"):
         raise TypeError(f"{operator}: f must be a path or a writable stream, got {type(f).__name__}")
-    elif hasattr(f, "encoding"):  # text streams alone have one, and so have wrappers of theirs
+    elif is_text_stream(f):
         f.write(data.decode("utf-8"))
     else:
         f.write(data)

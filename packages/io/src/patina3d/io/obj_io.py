@@ -13,7 +13,7 @@ from patina3d.common.datatypes import Device
 from patina3d.core import _native
 from patina3d.io.arrays import tensor_from_bytes, tensor_to_bytes
 from patina3d.io.checks import check_indices, check_rows, checked_decimal_places, num_rows
-from patina3d.io.files import PathManager, PathOrStr, is_path, read_bytes, write_bytes
+from patina3d.io.files import PathManager, PathOrStr, is_path, read_file, write_file
 from patina3d.io.index_check import warn_of_invalid_indices
 from patina3d.io.png import encode_png
 from patina3d.structures import Meshes, join_meshes_as_batch
@@ -112,9 +112,9 @@ def load_obj(
         raise NotImplementedError(
             "load_obj: create_texture_atlas=True is not available yet, because materials and their images are not read"
         )
-    data, source = read_bytes("load_obj", f, path_manager)
-    arrays = _native.io.load_obj(data, source)
-    del data
+    file = read_file("load_obj", f, path_manager)
+    arrays = _native.io.load_obj(file.data, file.source)
+    del file
 
     verts = tensor_from_bytes(arrays["verts"], torch.float32, 3)
     normals = tensor_from_bytes(arrays["normals"], torch.float32, 3)
@@ -289,12 +289,12 @@ def save_obj(
         uvs=None if texture is None else tensor_to_bytes(texture.verts_uvs, torch.float64),
         faces_uvs=None if texture is None else tensor_to_bytes(texture.faces_uvs, torch.int64),
     )
-    write_bytes("save_obj", f, text, path_manager)
+    write_file("save_obj", f, text, path_manager)
     if texture is not None:
         beside = path_manager if isinstance(f, str) else None
         material = f"newmtl mesh\nmap_Kd {name}.png\n".encode()
-        write_bytes("save_obj", f"{stem}.mtl", material, beside)
-        write_bytes("save_obj", f"{stem}.png", encode_png(texture.map), beside)
+        write_file("save_obj", f"{stem}.mtl", material, beside)
+        write_file("save_obj", f"{stem}.png", encode_png(texture.map), beside)
 
 
 class _Texture(NamedTuple):

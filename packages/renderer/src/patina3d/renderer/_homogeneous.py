@@ -52,7 +52,7 @@ def matrix_from_entries(rows: Sequence[Sequence[Tensor | float]]) -> Tensor:
 
 def compose(first: Transform3d, second: Transform3d) -> Transform3d:
     """Return ``first`` followed by ``second``."""
-    dtype = first.dtype
+    dtype = torch.promote_types(first.dtype, second.dtype)
     return first.to(first.device, dtype=dtype).compose(second.to(second.device, dtype=dtype))
 
 

@@ -11,7 +11,7 @@ import copy
 import numbers
 import warnings
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 import torch
@@ -34,6 +34,8 @@ __all__ = [
 
 # What every nn.Module keeps for itself; the rest of its attributes are ours.
 _MODULE_STATE = frozenset(vars(nn.Module()))
+
+_Other = TypeVar("_Other", bound="TensorProperties")
 
 
 def common_float_dtype(*values: Any) -> torch.dtype:
@@ -304,6 +306,12 @@ class TensorProperties(nn.Module):
     def cuda(self, device: int | None = None) -> Self:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Move every tensor to the CUDA device of that number, or to the current one, in place."""
         return self.to("cuda" if device is None else f"cuda:{device}")
+
+    @overload
+    def clone(self) -> Self: ...
+
+    @overload
+    def clone(self, other: _Other) -> _Other: ...
 
     def clone(self, other: Any = None) -> Any:
         """Copy every property into ``other``: tensors by a differentiable ``clone``, all else by a deep copy.

@@ -107,8 +107,9 @@ def sigmoid_alpha_blend(colors: Tensor, fragments: _Fragments, blend_params: Ble
     _check(name, colors, fragments.pix_to_face)
     dists = _distances(name, fragments)
     dtype = _working_dtype(colors, dists)
-    alpha = _SilhouetteAlpha.apply(dists.to(dtype), fragments.pix_to_face, _positive(name, "sigma", blend_params.sigma))
-    return torch.cat([colors[..., 0, :].to(dtype), alpha.unsqueeze(-1)], dim=-1).to(_result_dtype(colors, dists))
+    through = _Transmittance.apply(dists.to(dtype), fragments.pix_to_face, _positive(name, "sigma", blend_params.sigma))
+    image = torch.cat([colors[..., 0, :].to(dtype), 1.0 - through.unsqueeze(-1)], dim=-1)
+    return image.to(_result_dtype(colors, dists))
 
 
 def softmax_rgb_blend(
@@ -204,9 +205,9 @@ def _coverage(dists: Tensor, empty: Tensor, sigma: float) -> Tensor:
     return dists.mul(-1.0 / sigma).masked_fill_(empty, -math.inf).sigmoid_()
 
 
-def _silhouette_alpha(dists: Tensor, pix_to_face: Tensor, sigma: float) -> Tensor:
-    """``1 - prod_k (1 - p_k)``, (N, H, W), with ``1 - p_k`` exact where ``p_k`` rounds to 1."""
-    return 1.0 - dists.mul(1.0 / sigma).masked_fill_(pix_to_face < 0, math.inf).sigmoid_().prod(dim=-1)
+def _transmittance(dists: Tensor, pix_to_face: Tensor, sigma: float) -> Tensor:
+    """``prod_k (1 - p_k)``, (N, H, W): exact also where ``p_k`` rounds to 1, for the gradient there."""
+    return dists.mul(1.0 / sigma).masked_fill_(pix_to_face < 0, math.inf).sigmoid_().prod(dim=-1)
 
 
 class _SoftmaxWeights(NamedTuple):
@@ -261,12 +262,12 @@ def _graph_of_gradients(
     return tuple(next(grads) if wants else None for wants in wanted)
 
 
-class _SilhouetteAlpha(torch.autograd.Function):
-    """`_silhouette_alpha` with a derivative that divides by nothing and keeps nothing of the size (N, H, W, K)."""
+class _Transmittance(torch.autograd.Function):
+    """`_transmittance` with a derivative that divides by nothing and keeps nothing of the size (N, H, W, K)."""
 
     @staticmethod
     def forward(dists: Tensor, pix_to_face: Tensor, sigma: float) -> Tensor:
-        return _silhouette_alpha(dists, pix_to_face, sigma)
+        return _transmittance(dists, pix_to_face, sigma)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, float], output: Tensor) -> None:
@@ -275,12 +276,12 @@ class _SilhouetteAlpha(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        (grad_alpha,) = grad_outputs
-        dists, pix_to_face, alpha = ctx.saved_tensors
+        (grad,) = grad_outputs
+        dists, pix_to_face, through = ctx.saved_tensors
         if torch.is_grad_enabled():
             inputs = dists, pix_to_face, ctx.sigma
-            return _graph_of_gradients(_silhouette_alpha, inputs, ctx.needs_input_grad, grad_alpha)
-        scale = grad_alpha * (alpha - 1.0) / ctx.sigma
+            return _graph_of_gradients(_transmittance, inputs, ctx.needs_input_grad, grad)
+        scale = grad * through / ctx.sigma
         return _coverage(dists, pix_to_face < 0, ctx.sigma).mul_(scale.unsqueeze(-1)), None, None
 
 

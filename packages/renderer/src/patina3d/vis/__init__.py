@@ -1,1 +1,2 @@
-
+# SPDX-License-Identifier: Apache-2.0
+"""Figures of meshes, point clouds, cameras and textures."""

@@ -44,6 +44,10 @@ class RowLayout:
     def __len__(self) -> int:
         return len(self.counts)
 
+    def __repr__(self) -> str:
+        """All counts of a small batch, else their range."""
+        return str(list(self.counts)) if len(self) <= 8 else f"{min(self.counts)}..{max(self.counts)}"
+
     @property
     def is_uniform(self) -> bool:
         """Whether there is an element and all have equally many rows."""

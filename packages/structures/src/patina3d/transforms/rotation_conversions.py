@@ -409,7 +409,9 @@ def quaternion_to_axis_angle(quaternions: Tensor) -> Tensor:
     w, v = quaternions[..., :1], quaternions[..., 1:]
     size2 = v.square().sum(-1, keepdim=True)
     # Towards w > 0 the angle over |v| is 2 / w (1 - r / 3 + r^2 / 5 - ...) with r = |v|^2 / w^2, analytic at v = 0.
-    is_small = (size2 < 1e-3 * w.square()) & (w > 0) | (size2 == 0)
+    # Towards w < 0 it grows without bound; the axis is rounding noise in the end.
+    noise = torch.finfo(w.dtype).eps ** 2
+    is_small = size2 <= w.square() * torch.where(w > 0, 1e-3, noise)
     tangent2 = size2.masked_fill(~is_small, 0.0) / w.masked_fill(~is_small, 1.0).square()
     series = torch.full_like(tangent2, 1 / 13)
     for power in (11, 9, 7, 5, 3, 1):

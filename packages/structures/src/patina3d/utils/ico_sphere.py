@@ -54,7 +54,7 @@ def ico_sphere(level: int = 0, device: Device | None = None) -> Meshes:
         corner0, corner1, corner2 = faces.unbind(1)
         # Midpoint k stands opposite corner k.
         middle0, middle1, middle2 = (mesh.faces_packed_to_edges_packed() + verts.shape[0]).unbind(1)
-        verts = _on_sphere(torch.cat([verts, gather_rows(verts, mesh.edges_packed()).mean(1)]))
+        verts = torch.cat([verts, _on_sphere(gather_rows(verts, mesh.edges_packed()).mean(1))])
         faces = torch.cat(
             [
                 torch.stack([corner0, middle2, middle1], 1),

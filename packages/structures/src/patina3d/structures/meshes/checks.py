@@ -5,15 +5,16 @@ import torch
 from torch import Tensor
 
 from patina3d.structures.layout import RowLayout
+from patina3d.structures.ragged import RaggedRows, rows_of_one_dtype
 
-__all__ = ["checked_lists", "checked_normals", "checked_padded", "with_one_dtype"]
+__all__ = ["checked_lists", "checked_normals", "checked_padded"]
 
 
-def checked_lists(verts: list[Tensor], faces: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+def checked_lists(verts: list[Tensor], faces: list[Tensor]) -> tuple[RaggedRows, list[Tensor]]:
     """Check lists of vertices and faces.
 
     Returns:
-        (V_n, 3) vertices of one dtype, and (F_n, 3) int64 faces without the rows that have a negative entry.
+        The vertices, and the faces as (F_n, 3) int64 without the rows that have a negative entry.
     """
     if len(verts) != len(faces):
         raise ValueError(f"Meshes: verts and faces must be lists of equal length, got {len(verts)} and {len(faces)}")
@@ -27,8 +28,13 @@ def checked_lists(verts: list[Tensor], faces: list[Tensor]) -> tuple[list[Tensor
                 raise ValueError(
                     f"Meshes: all verts and faces must be on one device, got {verts[0].device} and {tensor.device}"
                 )
-    verts = with_one_dtype(verts)
-    return verts, _without_padding([_as_indices(_three_columns(f), "faces") for f in faces], verts)
+    if not verts:
+        return RaggedRows(RowLayout([], torch.device("cpu")), packed=torch.zeros((0, 3))), []
+    verts = rows_of_one_dtype(verts, 3, "Meshes: verts")
+    _check_floating(verts[0], "verts")
+    layout = RowLayout([v.shape[0] for v in verts], verts[0].device)
+    faces = [f if f.ndim == 2 else f.reshape(0, 3) for f in faces]
+    return RaggedRows(layout, rows=verts), _without_padding([_as_indices(f, "faces") for f in faces], layout)
 
 
 def checked_padded(verts: Tensor, faces: Tensor) -> tuple[Tensor, list[int]]:
@@ -62,8 +68,8 @@ def checked_padded(verts: Tensor, faces: Tensor) -> tuple[Tensor, list[int]]:
     return faces, counts
 
 
-def checked_normals(normals: list[Tensor] | Tensor, verts: RowLayout) -> Tensor:
-    """Check vertex normals, as a list of (V_n, 3) or padded (N, V, 3), and pack them."""
+def checked_normals(normals: list[Tensor] | Tensor, verts: RowLayout) -> RaggedRows:
+    """Check vertex normals, as a list of (V_n, 3) or padded (N, V, 3)."""
     tensors = normals if isinstance(normals, list) else [normals]
     if not all(isinstance(tensor, Tensor) for tensor in tensors):
         raise ValueError("Meshes: verts_normals must be a list of tensors or a tensor")
@@ -76,7 +82,7 @@ def checked_normals(normals: list[Tensor] | Tensor, verts: RowLayout) -> Tensor:
             raise ValueError(
                 f"Meshes: verts_normals must have shape {(len(verts), verts.width, 3)}, got {tuple(normals.shape)}"
             )
-        return verts.packed_from_padded(normals)
+        return RaggedRows(verts, padded=normals)
     if len(normals) != len(verts):
         raise ValueError(f"Meshes: verts_normals must have {len(verts)} entries, got {len(normals)}")
     for n, (tensor, count) in enumerate(zip(normals, verts.counts, strict=True)):
@@ -85,27 +91,13 @@ def checked_normals(normals: list[Tensor] | Tensor, verts: RowLayout) -> Tensor:
                 f"Meshes: verts_normals[{n}] must have shape {(count, 3)} like verts, got {tuple(tensor.shape)}"
             )
     if not normals:
-        return torch.zeros((0, 3), device=verts.device)
-    return verts.packed_from_list([tensor.reshape(-1, 3) for tensor in normals])
+        return RaggedRows(verts, packed=torch.zeros((0, 3)))
+    return RaggedRows(verts, rows=rows_of_one_dtype(normals, 3, "Meshes: verts_normals"))
 
 
 def _check_floating(tensor: Tensor, name: str) -> None:
     if not tensor.is_floating_point():
         raise TypeError(f"Meshes: {name} must be floating, got {tensor.dtype}")
-
-
-def with_one_dtype(verts: list[Tensor]) -> list[Tensor]:
-    """Vertices of shape (V_n, 3); meshes without vertices take the dtype of the others."""
-    occupied = [v for v in verts if v.shape[0] > 0] or verts
-    for v in occupied:
-        _check_floating(v, "verts")
-        if v.dtype != occupied[0].dtype:
-            raise TypeError(f"Meshes: verts must have one dtype, got {occupied[0].dtype} and {v.dtype}")
-    return [v if v.shape[0] > 0 else _three_columns(v.to(occupied[0].dtype)) for v in verts]
-
-
-def _three_columns(tensor: Tensor) -> Tensor:
-    return tensor if tensor.ndim == 2 else tensor.reshape(0, 3)
 
 
 def _as_indices(faces: Tensor, name: str) -> Tensor:
@@ -116,7 +108,7 @@ def _as_indices(faces: Tensor, name: str) -> Tensor:
     return faces.to(torch.int64)
 
 
-def _without_padding(faces: list[Tensor], verts: list[Tensor]) -> list[Tensor]:
+def _without_padding(faces: list[Tensor], verts: RowLayout) -> list[Tensor]:
     """Drop face rows with a negative entry; the rest must refer to vertices of their mesh."""
     occupied = [n for n, f in enumerate(faces) if f.shape[0] > 0]
     if not occupied:
@@ -128,8 +120,8 @@ def _without_padding(faces: list[Tensor], verts: list[Tensor]) -> list[Tensor]:
         if lowest < 0:
             faces[n] = faces[n][(faces[n] >= 0).all(1)]
             highest = int(faces[n].max()) if faces[n].shape[0] > 0 else -1
-        if highest >= verts[n].shape[0]:
+        if highest >= verts.counts[n]:
             raise ValueError(
-                f"Meshes: faces[{n}] refers to vertex {highest}, but verts[{n}] has {verts[n].shape[0]} vertices"
+                f"Meshes: faces[{n}] refers to vertex {highest}, but verts[{n}] has {verts.counts[n]} vertices"
             )
     return faces

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from patina3d.structures.layout import RowLayout
-from patina3d.structures.meshes.checks import with_one_dtype
 from patina3d.structures.meshes.meshes import Meshes
 from patina3d.structures.meshes.topology import Topology
+from patina3d.structures.ragged import RaggedRows, rows_of_one_dtype
 
 __all__ = ["join_meshes_as_batch", "join_meshes_as_scene"]
 
@@ -46,15 +45,17 @@ def join_meshes_as_batch(meshes: Sequence[Meshes], include_textures: bool = True
         raise ValueError(
             f"join_meshes_as_batch: meshes must be on one device, got {sorted({str(m.device) for m in meshes})}"
         )
-    verts = with_one_dtype([v for mesh in meshes for v in mesh.verts_list()])
+    verts = [v for mesh in meshes for v in mesh.verts_list()]
     faces = [f for mesh in meshes for f in mesh.faces_list()]
     if not verts:
         return Meshes([], [])
+    verts = rows_of_one_dtype(verts, 3, "join_meshes_as_batch: verts")
+    layout = RowLayout([v.shape[0] for v in verts], device)
     return Meshes.__new__(Meshes)._hold(
-        Topology.of_lists(verts, faces, device),
-        verts_list=verts,
-        textures=_joined_textures(meshes) if include_textures else None,
-        verts_normals_packed=_joined_normals(meshes),
+        Topology.of_lists(layout, faces),
+        RaggedRows(layout, rows=verts),
+        _joined_normals(meshes, layout),
+        _joined_textures(meshes) if include_textures else None,
     )
 
 
@@ -91,16 +92,12 @@ def join_meshes_as_scene(meshes: Meshes | Sequence[Meshes], include_textures: bo
     if len(meshes) == 1:
         return meshes
     verts, faces = meshes.verts_packed(), meshes.faces_packed()
-    topology = Topology(
-        RowLayout([verts.shape[0]], meshes.device),
-        RowLayout([faces.shape[0]], meshes.device),
-        faces_padded=faces[None],
-    )
+    layout = RowLayout([verts.shape[0]], meshes.device)
     return Meshes.__new__(Meshes)._hold(
-        topology,
-        verts_padded=verts[None],
-        textures=meshes.textures.join_scene() if meshes.textures is not None and len(meshes) > 0 else None,
-        verts_normals_packed=_joined_normals([meshes]),
+        Topology(layout, RowLayout([faces.shape[0]], meshes.device), faces_padded=faces[None]),
+        RaggedRows(layout, padded=verts[None]),
+        _joined_normals([meshes], layout),
+        meshes.textures.join_scene() if meshes.textures is not None and len(meshes) > 0 else None,
     )
 
 
@@ -114,7 +111,7 @@ def _joined_textures(meshes: Sequence[Meshes]) -> Any:
     return textures[0].join_batch(textures[1:])
 
 
-def _joined_normals(meshes: Sequence[Meshes]) -> Tensor | None:
-    if all(mesh._given_normals_list() is None for mesh in meshes):
+def _joined_normals(meshes: Sequence[Meshes], layout: RowLayout) -> RaggedRows | None:
+    if all(mesh._given_normals() is None for mesh in meshes):
         return None
-    return torch.cat([mesh.verts_normals_packed() for mesh in meshes])
+    return RaggedRows(layout, packed=torch.cat([mesh.verts_normals_packed() for mesh in meshes]))

@@ -23,16 +23,19 @@ from patina3d.structures.meshes.face_geometry import face_areas_normals, vertex_
 from patina3d.structures.meshes.submeshes import chosen_faces
 from patina3d.structures.meshes.topology import Topology
 from patina3d.structures.once import map_tensors
-from patina3d.structures.rows import gather_rows
+from patina3d.structures.ragged import RaggedRows
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from typing_extensions import Self
 
 __all__ = ["Meshes"]
 
 
-def _cache_of_topology(name: str) -> property:
-    return property(lambda self: self._topology.computed(name), doc=f"``{name}()`` if it is there already, else None.")
+def _cache(part: str, name: str) -> property:
+    """What a part of the meshes has computed of that name, or None."""
+    return property(lambda self: None if getattr(self, part) is None else getattr(self, part).computed(name))
 
 
 class Meshes:
@@ -95,16 +98,8 @@ class Meshes:
         tensor([0.5000, 0.5000, 0.5000])
     """
 
-    # Attributes that clone, detach and to carry over: tensors, lists of tensors, or None. A subclass may add its own.
-    _INTERNAL_TENSORS = [
-        "_verts_list",
-        "_verts_packed",
-        "_verts_padded",
-        "_verts_normals_packed",
-        "_faces_normals_packed",
-        "_faces_areas_packed",
-        "valid",
-    ]
+    # Tensors that clone, detach and to carry over beside the vertices and faces. A subclass may add its own.
+    _INTERNAL_TENSORS = ["_faces_normals_packed", "_faces_areas_packed", "valid"]
 
     def __init__(
         self,
@@ -115,36 +110,23 @@ class Meshes:
         verts_normals: list[Tensor] | Tensor | None = None,
     ) -> None:
         if isinstance(verts, list) and isinstance(faces, list):
-            verts, faces = checked_lists(verts, faces)
-            device = verts[0].device if verts else torch.device("cpu")
-            topology = Topology.of_lists(verts, faces, device)
-            self._hold(topology, verts_list=verts, textures=textures)
+            rows, faces = checked_lists(verts, faces)
+            topology = Topology.of_lists(rows.layout, faces)
         elif isinstance(verts, Tensor) and isinstance(faces, Tensor):
             faces, num_faces = checked_padded(verts, faces)
-            topology = Topology(
-                RowLayout([verts.shape[1]] * verts.shape[0], verts.device, width=verts.shape[1]),
-                RowLayout(num_faces, verts.device, width=faces.shape[1]),
-                faces_padded=faces,
-            )
-            self._hold(topology, verts_padded=verts, textures=textures)
+            num, width, _ = verts.shape
+            rows = RaggedRows(RowLayout([width] * num, verts.device, width=width), padded=verts)
+            layout = RowLayout(num_faces, verts.device, width=faces.shape[1])
+            topology = Topology(rows.layout, layout, faces_padded=faces)
         else:
             raise ValueError(
                 "Meshes: verts and faces must both be lists or both be tensors, "
                 f"got {type(verts).__name__} and {type(faces).__name__}"
             )
-        if verts_normals is not None:
-            self._verts_normals_packed = checked_normals(verts_normals, topology.verts)
-            self._verts_normals_source = "given"
+        normals = None if verts_normals is None else checked_normals(verts_normals, rows.layout)
+        self._hold(topology, rows, normals, textures)
 
-    def _hold(
-        self,
-        topology: Topology,
-        *,
-        verts_list: list[Tensor] | None = None,
-        verts_padded: Tensor | None = None,
-        textures: Any = None,
-        verts_normals_packed: Tensor | None = None,
-    ) -> Self:
+    def _hold(self, topology: Topology, verts: RaggedRows, normals: RaggedRows | None, textures: Any) -> Self:
         """Fill this object with checked parts; all else it may have held before is forgotten."""
         self._topology = topology
         self.device = topology.verts.device
@@ -153,29 +135,15 @@ class Meshes:
         self._F = max(topology.faces.counts, default=0)
         self.equisized = topology.verts.is_uniform and topology.faces.is_uniform
         self.valid = torch.tensor([n > 0 for n in topology.faces.counts], dtype=torch.bool, device=self.device)
-        self._hold_verts(list_=verts_list, padded=verts_padded)
-        self._verts_normals_packed = verts_normals_packed
-        self._verts_normals_source = None if verts_normals_packed is None else "given"
+        self._hold_verts(verts)
+        self._verts_normals = normals
+        self._verts_normals_source = None if normals is None else "given"
         self._hold_textures(textures)
         return self
 
-    def _of_lists(self, topology: Topology, verts: list[Tensor], normals: list[Tensor] | None, textures: Any) -> Self:
-        """New meshes of this class from checked parts; without any mesh the dtype is this object's."""
-        return copy.copy(self)._hold(
-            topology,
-            verts_list=verts if verts else None,
-            verts_padded=None if verts else self._some_verts().new_zeros((0, 0, 3)),
-            textures=textures,
-            verts_normals_packed=torch.cat(normals) if normals else None,
-        )
-
-    def _hold_verts(
-        self, *, list_: list[Tensor] | None = None, packed: Tensor | None = None, padded: Tensor | None = None
-    ) -> None:
-        """Take new positions in one form and forget the other forms and the geometry of the faces."""
-        self._verts_list = list_
-        self._verts_packed = packed
-        self._verts_padded = padded
+    def _hold_verts(self, verts: RaggedRows) -> None:
+        """Take new positions and forget the geometry of the faces."""
+        self._verts = verts
         self._faces_areas_packed: Tensor | None = None
         self._faces_normals_packed: Tensor | None = None
 
@@ -201,12 +169,11 @@ class Meshes:
         return self._N
 
     def __repr__(self) -> str:
-        verts, faces = self._topology.verts, self._topology.faces
         parts = [
             f"N={self._N}",
-            f"verts={_sizes(verts.counts)}",
-            f"faces={_sizes(faces.counts)}",
-            f"dtype={str(self._some_verts().dtype).removeprefix('torch.')}",
+            f"verts={self._topology.verts}",
+            f"faces={self._topology.faces}",
+            f"dtype={str(self._verts.dtype).removeprefix('torch.')}",
             f"device={self.device}",
         ]
         if self._verts_normals_source == "given":
@@ -227,11 +194,11 @@ class Meshes:
         """
         chosen = normalized_index(index, self._N, "Meshes")
         elements = selected_elements(chosen, self._N)
-        verts, normals = self.verts_list(), self._given_normals_list()
-        return self._of_lists(
-            self._topology.select(elements),
-            [verts[n] for n in elements],
-            normals and [normals[n] for n in elements],
+        topology, normals = self._topology.select(elements), self._given_normals()
+        return copy.copy(self)._hold(
+            topology,
+            self._verts.select(elements, topology.verts),
+            None if normals is None else normals.select(elements, topology.verts),
             None if self.textures is None else self.textures[chosen],
         )
 
@@ -243,26 +210,15 @@ class Meshes:
 
     def verts_list(self) -> list[Tensor]:
         """Vertices of each mesh: list of N tensors (V_n, 3)."""
-        if self._verts_list is None:
-            layout = self._topology.verts
-            if self._verts_padded is not None:
-                self._verts_list = layout.list_from_padded(self._verts_padded)
-            else:
-                self._verts_list = layout.list_from_packed(self.verts_packed())
-        return list(self._verts_list)
+        return list(self._verts.as_list())
 
     def verts_packed(self) -> Tensor:
         """Vertices of all meshes, one mesh after the other: (sum V_n, 3)."""
-        if self._verts_packed is None:
-            self._pack_verts()
-        assert self._verts_packed is not None
-        return self._verts_packed
+        return self._verts.as_packed()
 
     def verts_padded(self) -> Tensor:
         """Vertices of each mesh, padded with 0: (N, max V_n, 3), or the tensor that was given."""
-        if self._verts_padded is None:
-            self._verts_padded = self._topology.verts.padded_from_packed(self.verts_packed(), padding=0)
-        return self._verts_padded
+        return self._verts.as_padded()
 
     def faces_list(self) -> list[Tensor]:
         """Faces of each mesh: list of N tensors (F_n, 3), indices into the vertices of their mesh."""
@@ -353,7 +309,7 @@ class Meshes:
                     [ 0.5000, -1.0000,  0.5000],
                     [ 0.5000,  0.5000, -1.0000]])
         """
-        return self._topology.laplacian(self._some_verts().dtype)
+        return self._topology.laplacian(self._verts.dtype)
 
     # Normals and areas.
 
@@ -368,17 +324,15 @@ class Meshes:
         faces count by area), divided by its length. A vertex without faces, or whose faces cancel, has normal 0. The
         sums run in the order of the faces: the same bits in every run.
         """
-        self._compute_vertex_normals()
-        assert self._verts_normals_packed is not None
-        return self._verts_normals_packed
+        return self._normals_of_verts().as_packed()
 
     def verts_normals_list(self) -> list[Tensor]:
         """Vertex normals of each mesh: list of N tensors (V_n, 3)."""
-        return self._topology.verts.list_from_packed(self.verts_normals_packed())
+        return list(self._normals_of_verts().as_list())
 
     def verts_normals_padded(self) -> Tensor:
         """Vertex normals padded with 0, as wide as ``verts_padded()``: (N, max V_n, 3)."""
-        return self._topology.verts.padded_from_packed(self.verts_normals_packed(), padding=0)
+        return self._normals_of_verts().as_padded()
 
     def faces_normals_packed(self) -> Tensor:
         r"""Unit normals of the faces: (sum F_n, 3), :math:`(v_1 - v_0) \times (v_2 - v_0)` over its length.
@@ -470,11 +424,15 @@ class Meshes:
         """
         copies = checked_copies(N, "Meshes")
         elements = [n for n in range(self._N) for _ in range(copies)]
-        verts, normals = self.verts_list(), self._given_normals_list()
-        return self._of_lists(
-            self._topology.select(elements).clone(),
-            [verts[n].clone() for n in elements],
-            normals and [normals[n] for n in elements],
+        topology, normals = self._topology.select(elements).clone(), self._given_normals()
+
+        def repeated(rows: RaggedRows) -> RaggedRows:
+            return rows.select(elements, topology.verts).mapped(torch.clone, topology.verts)
+
+        return copy.copy(self)._hold(
+            topology,
+            repeated(self._verts),
+            None if normals is None else repeated(normals),
             None if self.textures is None else self.textures.extend(copies),
         )
 
@@ -502,11 +460,12 @@ class Meshes:
         parts = chosen_faces(self.faces_list(), face_indices)
         vertex_ids = [[ids for ids, _ in parts_of_mesh] for parts_of_mesh in parts]
         faces = [chosen for parts_of_mesh in parts for _, chosen in parts_of_mesh]
-        verts, normals = _rows_of(self.verts_list(), vertex_ids), self._given_normals_list()
-        return self._of_lists(
-            Topology.of_lists(verts, faces, self.device),
-            verts,
-            normals and _rows_of(normals, vertex_ids),
+        layout = RowLayout([ids.shape[0] for sets in vertex_ids for ids in sets], self.device)
+        normals = self._given_normals()
+        return copy.copy(self)._hold(
+            Topology.of_lists(layout, faces),
+            self._verts.gathered(vertex_ids, layout),
+            None if normals is None else normals.gathered(vertex_ids, layout),
             None if self.textures is None else self.textures.submeshes(vertex_ids, face_indices),
         )
 
@@ -514,20 +473,12 @@ class Meshes:
 
     def offset_verts_(self, vert_offsets_packed: Tensor) -> Self:
         """Shift the vertices of this object; see ``offset_verts``. The tensors it was made from do not change."""
-        offsets = vert_offsets_packed
-        verts = self.verts_packed()
-        is_one_shift = offsets.shape == (3,)
-        if not is_one_shift and offsets.shape != verts.shape:
-            raise ValueError(
-                f"Meshes.offset_verts: vert_offsets_packed must have shape (3,) or {tuple(verts.shape)}, "
-                f"got {tuple(offsets.shape)}"
-            )
         areas, normals = self._faces_areas_packed, self._faces_normals_packed
-        self._hold_verts(packed=verts + offsets)
-        if is_one_shift:
+        self._hold_verts(self._verts.shifted(vert_offsets_packed, "Meshes.offset_verts"))
+        if vert_offsets_packed.ndim == 1:
             self._faces_areas_packed, self._faces_normals_packed = areas, normals
-        else:
-            self._forget_verts_normals()
+        elif self._verts_normals_source is not None:
+            self._verts_normals, self._verts_normals_source = None, "computed"
         return self
 
     def offset_verts(self, vert_offsets_packed: Tensor) -> Self:
@@ -547,13 +498,7 @@ class Meshes:
 
     def scale_verts_(self, scale: float | Tensor) -> Self:
         """Scale the vertices of this object; see ``scale_verts``. The tensors it was made from do not change."""
-        if isinstance(scale, Tensor) and scale.ndim > 0:
-            if scale.shape != (self._N,):
-                raise ValueError(
-                    f"Meshes.scale_verts: scale must be a number or have shape {(self._N,)}, got {tuple(scale.shape)}"
-                )
-            scale = gather_rows(scale, self._topology.verts.element_of_row())[:, None]
-        self._hold_verts(packed=self.verts_packed() * scale)
+        self._hold_verts(self._verts.scaled(scale, "Meshes.scale_verts"))
         return self
 
     def scale_verts(self, scale: float | Tensor) -> Self:
@@ -592,9 +537,9 @@ class Meshes:
         if not new.is_floating_point():
             raise TypeError(f"Meshes.update_padded: new_verts_padded must be floating, got {new.dtype}")
         other = copy.copy(self)
-        other._hold_verts(padded=new)
+        other._hold_verts(RaggedRows(self._topology.verts, padded=new))
         if self._verts_normals_source != "given":
-            other._verts_normals_packed = other._verts_normals_source = None
+            other._verts_normals = other._verts_normals_source = None
         return other
 
     # Questions about a whole mesh, and textures.
@@ -618,11 +563,15 @@ class Meshes:
         self._check_textures()
         return self.textures.sample_textures(fragments, faces_packed=self.faces_packed())
 
-    # What is kept, and when it is computed.
+    # What is kept, and when it is computed. Other modules may look at these, and find None where nothing is there yet.
 
-    _faces_list = _cache_of_topology("faces_list")
-    _faces_padded = _cache_of_topology("faces_padded")
-    _faces_packed = _cache_of_topology("faces_packed")
+    _verts_list = _cache("_verts", "list")
+    _verts_packed = _cache("_verts", "packed")
+    _verts_padded = _cache("_verts", "padded")
+    _faces_list = _cache("_topology", "faces_list")
+    _faces_packed = _cache("_topology", "faces_packed")
+    _faces_padded = _cache("_topology", "faces_padded")
+    _verts_normals_packed = _cache("_verts_normals", "packed")
 
     @property
     def _num_verts_per_mesh(self) -> Tensor:
@@ -639,17 +588,13 @@ class Meshes:
 
     @property
     def _laplacian_packed(self) -> Tensor | None:
-        return self._topology._laplacians.get(self._some_verts().dtype)
+        return self._topology.laplacians.get(self._verts.dtype)
 
     def _compute_packed(self, refresh: bool = False) -> None:
-        if refresh or self._verts_packed is None:
-            self._pack_verts()
+        self.verts_packed()
         self.faces_packed()
 
     def _compute_padded(self, refresh: bool = False) -> None:
-        if refresh:
-            packed = self.verts_packed()
-            self._verts_padded = self._topology.verts.padded_from_packed(packed, padding=0)
         self.verts_padded()
         self.faces_padded()
 
@@ -662,52 +607,28 @@ class Meshes:
             self._faces_areas_packed, self._faces_normals_packed = areas, normals
 
     def _compute_vertex_normals(self, refresh: bool = False) -> None:
-        if refresh or self._verts_normals_packed is None:
-            self._verts_normals_packed = vertex_normals(self.verts_packed(), self.faces_packed())
+        if refresh or self._verts_normals is None:
+            packed = vertex_normals(self.verts_packed(), self.faces_packed())
+            self._verts_normals = RaggedRows(self._topology.verts, packed=packed)
             self._verts_normals_source = "computed"
 
-    def _pack_verts(self) -> None:
-        layout = self._topology.verts
-        if self._verts_list:
-            self._verts_packed = layout.packed_from_list(self._verts_list)
-        elif self._verts_padded is not None:
-            self._verts_packed = layout.packed_from_padded(self._verts_padded)
-        elif self._verts_packed is None:
-            self._verts_packed = torch.zeros((0, 3), device=self.device)
+    def _normals_of_verts(self) -> RaggedRows:
+        self._compute_vertex_normals()
+        assert self._verts_normals is not None
+        return self._verts_normals
 
-    def _some_verts(self) -> Tensor:
-        """The vertices in a form that is there already, for questions about their dtype."""
-        if self._verts_packed is not None:
-            return self._verts_packed
-        if self._verts_padded is not None:
-            return self._verts_padded
-        return self._verts_list[0] if self._verts_list else self.verts_packed()
+    def _given_normals(self) -> RaggedRows | None:
+        return self._verts_normals if self._verts_normals_source == "given" else None
 
-    def _forget_verts_normals(self) -> None:
-        """Positions have changed: normals that were there will be computed anew when asked for."""
-        self._verts_normals_packed = None
-        if self._verts_normals_source is not None:
-            self._verts_normals_source = "computed"
-
-    def _given_normals_list(self) -> list[Tensor] | None:
-        return self.verts_normals_list() if self._verts_normals_source == "given" else None
-
-    def _mapped(self, change: Any, topology: Topology, textures: Any) -> Self:
+    def _mapped(self, change: Callable[[Tensor], Tensor], topology: Topology, textures: Any) -> Self:
         """A copy whose own tensors have gone through ``change``."""
         other = copy.copy(self)
         for name in self._INTERNAL_TENSORS:
             setattr(other, name, map_tensors(getattr(self, name), change))
         other._topology = topology
         other.device = topology.verts.device
+        other._verts = self._verts.mapped(change, topology.verts)
+        if self._verts_normals is not None:
+            other._verts_normals = self._verts_normals.mapped(change, topology.verts)
         other._hold_textures(textures)
         return other
-
-
-def _rows_of(tensors: list[Tensor], sets: list[list[Tensor]]) -> list[Tensor]:
-    """For each tensor and each of its index sets the rows named."""
-    return [gather_rows(rows, index) for rows, indices in zip(tensors, sets, strict=True) for index in indices]
-
-
-def _sizes(counts: tuple[int, ...]) -> str:
-    """All sizes of a small batch, else their range."""
-    return str(list(counts)) if len(counts) <= 8 else f"{min(counts)}..{max(counts)}"

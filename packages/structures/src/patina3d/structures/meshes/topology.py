@@ -39,16 +39,12 @@ class Topology:
         self.faces = faces
         self._faces_list = faces_list
         self._faces_padded = faces_padded
-        self._laplacians: dict[torch.dtype, Tensor] = {}
+        self.laplacians: dict[torch.dtype, Tensor] = {}
 
     @classmethod
-    def of_lists(cls, verts: Sequence[Tensor], faces: list[Tensor], device: torch.device) -> "Topology":
-        """The topology of meshes with vertices (V_n, 3) and faces (F_n, 3)."""
-        return cls(
-            RowLayout([v.shape[0] for v in verts], device),
-            RowLayout([f.shape[0] for f in faces], device),
-            faces_list=faces,
-        )
+    def of_lists(cls, verts: RowLayout, faces: list[Tensor]) -> "Topology":
+        """The topology of meshes with faces (F_n, 3)."""
+        return cls(verts, RowLayout([f.shape[0] for f in faces], verts.device), faces_list=faces)
 
     @once
     def faces_list(self) -> list[Tensor]:
@@ -101,9 +97,9 @@ class Topology:
 
     def laplacian(self, dtype: torch.dtype) -> Tensor:
         """The uniform Laplacian of all meshes, sparse (sum V_n, sum V_n), computed once a dtype."""
-        if dtype not in self._laplacians:
-            self._laplacians[dtype] = _uniform_laplacian(self.edges()[0], self.verts.total, dtype)
-        return self._laplacians[dtype]
+        if dtype not in self.laplacians:
+            self.laplacians[dtype] = _uniform_laplacian(self.edges()[0], self.verts.total, dtype)
+        return self.laplacians[dtype]
 
     def computed(self, name: str) -> Tensor | list[Tensor] | None:
         """What the method ``name`` would return if it was computed or given, else None."""
@@ -112,11 +108,8 @@ class Topology:
     def select(self, elements: Sequence[int]) -> "Topology":
         """The topology of the chosen meshes, in that order; face tensors are shared."""
         faces_list = self.faces_list()
-        return Topology(
-            RowLayout([self.verts.counts[n] for n in elements], self.verts.device),
-            RowLayout([self.faces.counts[n] for n in elements], self.faces.device),
-            faces_list=[faces_list[n] for n in elements],
-        )
+        verts = RowLayout([self.verts.counts[n] for n in elements], self.verts.device)
+        return Topology.of_lists(verts, [faces_list[n] for n in elements])
 
     def clone(self) -> "Topology":
         """A copy that shares no tensor."""

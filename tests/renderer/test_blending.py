@@ -1,0 +1,411 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Blending: from K slots a pixel to one colour and an alpha."""
+
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.autograd import gradcheck, gradgradcheck
+
+from patina3d.renderer import blending
+from patina3d.renderer.blending import BlendParams, hard_rgb_blend, sigmoid_alpha_blend, softmax_rgb_blend
+
+SIGMA = 0.1
+
+
+def scene(shape=(2, 2, 3, 4), channels=3, dtype=torch.float64, device="cpu"):
+    """Colours and fragments with empty slots anywhere and one empty pixel."""
+    pix_to_face = torch.randint(-1, 3, shape, device=device)
+    pix_to_face[0, 0, 0] = -1
+    pix_to_face[0, 0, 1, 0] = 2
+    fragments = SimpleNamespace(
+        pix_to_face=pix_to_face,
+        dists=SIGMA * torch.randn(shape, dtype=dtype, device=device),
+        zbuf=1 + 2 * torch.rand(shape, dtype=dtype, device=device),
+    )
+    return torch.rand(*shape, channels, dtype=dtype, device=device), fragments
+
+
+def by_loops(colors, fragments, params, znear=1.0, zfar=100.0):
+    """The formulas, slot by slot."""
+    *pixels, slots, channels = colors.shape
+    out = torch.zeros(*pixels, channels + 1, dtype=torch.float64)
+    for pixel in torch.cartesian_prod(*map(torch.arange, pixels)).tolist():
+        pixel = tuple(pixel)
+        held = [k for k in range(slots) if fragments.pix_to_face[(*pixel, k)] >= 0]
+        p = {k: 1 / (1 + math.exp(fragments.dists[(*pixel, k)].item() / params.sigma)) for k in held}
+        closeness = {k: (zfar - fragments.zbuf[(*pixel, k)].item()) / (zfar - znear) for k in held}
+        m = max([*closeness.values(), 1e-10])
+        w = {k: p[k] * math.exp((closeness[k] - m) / params.gamma) for k in held}
+        behind = max(math.exp((1e-10 - m) / params.gamma), 1e-10)
+        background = torch.as_tensor(params.background_color, dtype=torch.float64)
+        total = sum(w.values()) + behind
+        out[pixel][:channels] = (sum(w[k] * colors[(*pixel, k)].double() for k in held) + behind * background) / total
+        out[pixel][channels] = 1 - math.prod(1 - p[k] for k in held)
+    return out
+
+
+# What three known slots give.
+
+
+def known_pixel():
+    colors = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 0]]).reshape(1, 1, 1, 3, 3)
+    fragments = SimpleNamespace(
+        pix_to_face=torch.tensor([3, 7, -1]).reshape(1, 1, 1, 3),
+        zbuf=torch.tensor([2.0, 5.0, -1.0]).reshape(1, 1, 1, 3),
+        dists=torch.tensor([-1e-4, 5e-5, -1.0]).reshape(1, 1, 1, 3),
+    )
+    return colors, fragments
+
+
+def test_softmax_of_a_known_pixel():
+    params = BlendParams(gamma=0.05, background_color=(0.2, 0.4, 0.6))
+    image = softmax_rgb_blend(*known_pixel(), params, znear=1, zfar=10)
+    assert image.flatten().tolist() == pytest.approx([0.999343, 0.000657, 0, 0.832595], abs=5e-7)
+
+
+def test_silhouette_of_a_known_pixel():
+    image = sigmoid_alpha_blend(*known_pixel(), BlendParams())
+    assert image.flatten().tolist() == pytest.approx([1, 0, 0, 0.832595], abs=5e-7)
+
+
+def test_hard_takes_the_first_slot_or_the_background():
+    colors, fragments = scene()
+    image = hard_rgb_blend(colors, fragments, BlendParams(background_color=(0.1, 0.2, 0.3)))
+    covered = fragments.pix_to_face[..., 0] >= 0
+    assert torch.equal(image[covered], torch.nn.functional.pad(colors[..., 0, :][covered], (0, 1), value=1.0))
+    assert torch.equal(
+        image[~covered], torch.tensor([0.1, 0.2, 0.3, 0], dtype=torch.float64).expand_as(image[~covered])
+    )
+    assert covered.any()
+    assert not covered.all()
+
+
+# The formulas.
+
+
+@pytest.mark.parametrize("gamma", [0.5, 0.01, 1e-4])
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_softmax_equals_definition(gamma, channels):
+    colors, fragments = scene(channels=channels)
+    params = BlendParams(SIGMA, gamma, tuple(0.1 * c for c in range(channels)))
+    image = softmax_rgb_blend(colors, fragments, params, 0.5, 4.0)
+    assert torch.allclose(image, by_loops(colors, fragments, params, 0.5, 4.0))
+
+
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_silhouette_equals_definition(channels):
+    colors, fragments = scene(channels=channels)
+    image = sigmoid_alpha_blend(colors, fragments, BlendParams(SIGMA))
+    assert torch.equal(image[..., :-1], colors[..., 0, :])
+    expected = by_loops(colors, fragments, BlendParams(SIGMA, background_color=[0.0] * channels))
+    assert torch.allclose(image[..., -1], expected[..., -1])
+
+
+def test_faces_beyond_zfar_are_behind_the_background():
+    colors, fragments = scene()
+    fragments.zbuf += 10
+    params = BlendParams(SIGMA, 0.01, (0.1, 0.2, 0.3))
+    image = softmax_rgb_blend(colors, fragments, params, 1.0, 5.0)
+    assert torch.allclose(image, by_loops(colors, fragments, params, 1.0, 5.0))
+    assert torch.allclose(image[..., :3], torch.tensor([0.1, 0.2, 0.3]).double().expand(2, 2, 3, 3))
+
+
+# Gradients.
+
+
+@pytest.mark.parametrize("least_background", [1e-10, 0.1])
+@pytest.mark.parametrize("gamma", [0.5, 0.02])
+def test_softmax_gradcheck(monkeypatch, gamma, least_background):
+    """Also with the background's least weight where it matters."""
+    monkeypatch.setattr(blending, "_BACKGROUND", least_background)
+    colors, fragments = scene((2, 1, 2, 3), channels=2)
+    background = torch.rand(2, dtype=torch.float64)
+    znear, zfar = torch.tensor([0.5, 0.7]).double(), torch.tensor([4.0, 5.0]).double()
+    inputs = [x.requires_grad_() for x in (colors, fragments.dists, fragments.zbuf, background, znear, zfar)]
+
+    def blend(colors, dists, zbuf, background, znear, zfar):
+        slots = SimpleNamespace(pix_to_face=fragments.pix_to_face, dists=dists, zbuf=zbuf)
+        return softmax_rgb_blend(colors, slots, BlendParams(SIGMA, gamma, background), znear, zfar)
+
+    assert gradcheck(blend, inputs)
+    assert gradgradcheck(blend, inputs, fast_mode=True)
+
+
+def test_each_gradient_of_softmax_alone():
+    """Whichever inputs need no gradient, the others get theirs."""
+    colors, fragments = scene()
+    whole = [x.requires_grad_() for x in (colors, fragments.dists, fragments.zbuf)]
+
+    def blend(colors, dists, zbuf):
+        slots = SimpleNamespace(pix_to_face=fragments.pix_to_face, dists=dists, zbuf=zbuf)
+        return softmax_rgb_blend(colors, slots, BlendParams(SIGMA, 0.1), 0.5, 4.0).square().sum()
+
+    for i, expected in enumerate(torch.autograd.grad(blend(*whole), whole)):
+        alone = [x if i == j else x.detach() for j, x in enumerate(whole)]
+        assert torch.equal(torch.autograd.grad(blend(*alone), alone[i])[0], expected)
+
+
+def test_silhouette_gradcheck():
+    colors, fragments = scene((2, 1, 2, 3))
+    inputs = colors.requires_grad_(), fragments.dists.requires_grad_()
+
+    def blend(colors, dists):
+        slots = SimpleNamespace(pix_to_face=fragments.pix_to_face, dists=dists)
+        return sigmoid_alpha_blend(colors, slots, BlendParams(SIGMA))
+
+    assert gradcheck(blend, inputs)
+    assert gradgradcheck(blend, inputs)
+
+
+def test_hard_gradcheck():
+    colors, fragments = scene()
+    inputs = colors.requires_grad_(), torch.rand(3, dtype=torch.float64, requires_grad=True)
+    assert gradcheck(lambda colors, b: hard_rgb_blend(colors, fragments, BlendParams(background_color=b)), inputs)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("blend", [sigmoid_alpha_blend, softmax_rgb_blend])
+def test_gradients_are_finite_and_zero_in_empty_slots_whatever_they_hold(blend, dtype):
+    """Deep inside, far outside, and nothing there: p is 1, 0 or undefined."""
+    colors, fragments = scene((1, 8, 8, 5), dtype=dtype)
+    fragments.dists = torch.randn(1, 8, 8, 5, dtype=dtype) * 10 ** torch.empty(1, 8, 8, 5, dtype=dtype).uniform_(-9, 9)
+    empty = fragments.pix_to_face < 0
+    for i, value in enumerate((torch.nan, torch.inf, -torch.inf, -1.0)):
+        fragments.dists[:, :, i][empty[:, :, i]] = value
+        fragments.zbuf[:, :, i][empty[:, :, i]] = value
+    inputs = [x.requires_grad_() for x in (colors, fragments.dists, fragments.zbuf)]
+    image = blend(colors, fragments, BlendParams())
+    assert image.isfinite().all()
+    for grad in torch.autograd.grad(image.square().sum(), inputs, allow_unused=blend is sigmoid_alpha_blend):
+        if grad is not None:
+            assert grad.isfinite().all()
+    for grad in torch.autograd.grad(blend(colors, fragments, BlendParams()).square().sum(), inputs[1:2]):
+        assert (grad[empty] == 0).all()
+
+
+def test_silhouette_gradient_where_a_face_covers_the_pixel():
+    """Alpha is 1 in float32 here, yet the derivative -(1 - alpha) p / sigma is not lost."""
+    dists = torch.tensor([[[[-2e-3]]]], requires_grad=True)
+    fragments = SimpleNamespace(pix_to_face=torch.zeros(1, 1, 1, 1, dtype=torch.int64), dists=dists)
+    alpha = sigmoid_alpha_blend(torch.ones(1, 1, 1, 1, 3), fragments, BlendParams(sigma=1e-4))[..., 3]
+    assert alpha.item() == 1.0
+    assert torch.autograd.grad(alpha.sum(), dists)[0].item() == pytest.approx(-math.exp(-20) / 1e-4, rel=1e-4)
+
+
+# Laws.
+
+
+@given(st.permutations(range(4)))
+def test_the_order_of_slots_does_not_matter_to_soft_blends(order):
+    colors, fragments = scene()
+    other = SimpleNamespace(**{name: value[..., order] for name, value in vars(fragments).items()})
+    for blend in (softmax_rgb_blend, lambda *x: sigmoid_alpha_blend(*x)[..., 3:]):
+        params = BlendParams(SIGMA, 0.1)
+        assert torch.allclose(blend(colors[..., order, :], other, params), blend(colors, fragments, params))
+
+
+@given(st.floats(1e-6, 1e6))
+def test_distances_count_in_units_of_sigma(scale):
+    colors, fragments = scene()
+    plain = sigmoid_alpha_blend(colors, fragments, BlendParams(SIGMA))
+    fragments.dists = fragments.dists * scale
+    assert torch.allclose(sigmoid_alpha_blend(colors, fragments, BlendParams(SIGMA * scale)), plain)
+
+
+@given(st.floats(1e-6, 1e6))
+def test_depths_count_in_units_of_the_depth_range(scale):
+    colors, fragments = scene()
+    plain = softmax_rgb_blend(colors, fragments, BlendParams(SIGMA, 0.1), 1.0, 5.0)
+    fragments.zbuf = fragments.zbuf * scale
+    assert torch.allclose(softmax_rgb_blend(colors, fragments, BlendParams(SIGMA, 0.1), scale, 5.0 * scale), plain)
+
+
+@pytest.mark.parametrize("blend", [hard_rgb_blend, sigmoid_alpha_blend, softmax_rgb_blend])
+def test_an_image_alone_is_that_of_the_batch(blend):
+    colors, fragments = scene()
+    for n in range(2):
+        alone = SimpleNamespace(**{name: value[n : n + 1] for name, value in vars(fragments).items()})
+        assert torch.equal(
+            blend(colors[n : n + 1], alone, BlendParams(SIGMA)), blend(colors, fragments, BlendParams(SIGMA))[n : n + 1]
+        )
+
+
+def test_depth_ranges_a_number_or_a_tensor():
+    colors, fragments = scene()
+    params = BlendParams(SIGMA, 0.1)
+    two = softmax_rgb_blend(colors, fragments, params, torch.tensor([1.0, 0.5]), torch.tensor([4.0, 9.0]))
+    for n, (near, far) in enumerate([(1.0, 4.0), (0.5, 9.0)]):
+        one = softmax_rgb_blend(colors, fragments, params, near, far)
+        assert torch.allclose(two[n], one[n])
+        shaped = softmax_rgb_blend(
+            colors, fragments, params, torch.tensor([near]), torch.tensor(far).reshape(1, 1, 1, 1)
+        )
+        assert torch.allclose(shaped, one)
+
+
+def test_background_forms():
+    """A sequence, a tensor, a picture; one channel stands for all."""
+    colors, fragments = scene()
+    for blend in (hard_rgb_blend, softmax_rgb_blend):
+        plain = blend(colors, fragments, BlendParams(SIGMA, 0.1, (0.2, 0.4, 0.6)))
+        color = torch.tensor([0.2, 0.4, 0.6], dtype=torch.float64)
+        picture = color.expand(2, 2, 3, 3)
+        for background in ([0.2, 0.4, 0.6], color, picture, picture[:1]):
+            assert torch.allclose(blend(colors, fragments, BlendParams(SIGMA, 0.1, background)), plain)
+        gray = blend(colors, fragments, BlendParams(SIGMA, 0.1, (0.5, 0.5, 0.5)))
+        assert torch.allclose(blend(colors, fragments, BlendParams(SIGMA, 0.1, (0.5,))), gray)
+        assert blend(colors[..., :1], fragments, BlendParams(SIGMA, 0.1, (0.2, 0.4, 0.6))).shape == (2, 2, 3, 4)
+
+
+def test_gradient_of_a_background_picture():
+    colors, fragments = scene()
+    picture = torch.rand(1, 2, 3, 3, dtype=torch.float64, requires_grad=True)
+    params = BlendParams(SIGMA, 0.5, picture)
+    assert gradcheck(lambda p: softmax_rgb_blend(colors, fragments, params._replace(background_color=p)), (picture,))
+
+
+# Types, devices, edges.
+
+
+@pytest.mark.parametrize("blend", [hard_rgb_blend, sigmoid_alpha_blend, softmax_rgb_blend])
+def test_equals_float64_on_each_device(blend, device):
+    colors, fragments = scene(device=device)
+    single = SimpleNamespace(
+        pix_to_face=fragments.pix_to_face, dists=fragments.dists.float(), zbuf=fragments.zbuf.float()
+    )
+    image = blend(colors.float(), single, BlendParams(SIGMA, 0.1))
+    assert image.dtype == torch.float32
+    assert torch.allclose(image.double(), blend(colors, fragments, BlendParams(SIGMA, 0.1)), atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("blend", [sigmoid_alpha_blend, softmax_rgb_blend])
+def test_half_precision_is_computed_in_single(blend, dtype):
+    colors, fragments = scene(dtype=dtype)
+    params = BlendParams(1e-4, 1e-4)
+    colors.requires_grad_()
+    image = blend(colors, fragments, params)
+    single = SimpleNamespace(
+        pix_to_face=fragments.pix_to_face, dists=fragments.dists.float(), zbuf=fragments.zbuf.float()
+    )
+    assert image.dtype == dtype
+    assert torch.equal(image, blend(colors.float(), single, params).to(dtype))
+    image.sum().backward()
+    assert colors.grad.dtype == dtype
+    assert blend(colors, single, params).dtype == torch.float32
+
+
+@pytest.mark.parametrize("blend", [hard_rgb_blend, sigmoid_alpha_blend, softmax_rgb_blend])
+@pytest.mark.parametrize("shape", [(0, 4, 4, 2), (1, 0, 4, 2), (2, 3, 0, 1)])
+def test_no_pixels(blend, shape):
+    fragments = SimpleNamespace(
+        pix_to_face=torch.zeros(shape, dtype=torch.int64), dists=torch.zeros(shape), zbuf=torch.zeros(shape)
+    )
+    colors = torch.zeros(*shape, 3, requires_grad=True)
+    image = blend(colors, fragments, BlendParams())
+    assert image.shape == (*shape[:3], 4)
+    image.sum().backward()
+    assert colors.grad.shape == colors.shape
+
+
+@pytest.mark.parametrize("blend", [hard_rgb_blend, sigmoid_alpha_blend, softmax_rgb_blend])
+def test_strided_and_expanded_input(blend):
+    colors, fragments = scene()
+    strided = SimpleNamespace(
+        **{name: value.transpose(1, 3).contiguous().transpose(1, 3) for name, value in vars(fragments).items()}
+    )
+    params = BlendParams(SIGMA, 0.1)
+    flat = colors[..., :1, :].expand_as(colors)
+    assert torch.equal(blend(flat, strided, params), blend(flat.contiguous(), fragments, params))
+
+
+@pytest.mark.parametrize("blend", [hard_rgb_blend, sigmoid_alpha_blend, softmax_rgb_blend])
+def test_compiles_in_one_graph(blend):
+    colors, fragments = scene()
+    colors.requires_grad_()
+
+    def image(colors, pix_to_face, dists, zbuf):
+        return blend(colors, SimpleNamespace(pix_to_face=pix_to_face, dists=dists, zbuf=zbuf), BlendParams(SIGMA, 0.1))
+
+    inputs = colors, fragments.pix_to_face, fragments.dists, fragments.zbuf
+    compiled = torch.compile(image, fullgraph=True, backend="aot_eager")(*inputs)
+    assert torch.allclose(compiled, image(*inputs))
+    grads = [torch.autograd.grad(x.square().sum(), colors)[0] for x in (compiled, image(*inputs))]
+    assert torch.allclose(*grads)
+
+
+@pytest.mark.parametrize("blend", [sigmoid_alpha_blend, softmax_rgb_blend])
+def test_functional_gradient(blend):
+    colors, fragments = scene()
+
+    def loss(dists):
+        slots = SimpleNamespace(pix_to_face=fragments.pix_to_face, dists=dists, zbuf=fragments.zbuf)
+        return blend(colors, slots, BlendParams(SIGMA, 0.1)).square().sum()
+
+    dists = fragments.dists.clone().requires_grad_()
+    assert torch.allclose(torch.func.grad(loss)(fragments.dists), torch.autograd.grad(loss(dists), dists)[0])
+
+
+def test_same_bits_in_every_run(device):
+    colors, fragments = scene((1, 64, 64, 8), dtype=torch.float32, device=device)
+    inputs = [x.requires_grad_() for x in (colors, fragments.dists, fragments.zbuf)]
+    runs = [
+        torch.autograd.grad(softmax_rgb_blend(colors, fragments, BlendParams()).square().sum(), inputs)
+        for _ in range(2)
+    ]
+    assert all(torch.equal(a, b) for a, b in zip(*runs, strict=True))
+
+
+def test_only_the_inputs_are_kept_for_the_backward_pass():
+    colors, fragments = scene((1, 8, 8, 16))
+    fragments.dists.requires_grad_()
+    kept = []
+    known = {x.data_ptr() for x in (colors, *vars(fragments).values())}
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x) or x, lambda x: x):
+        sigmoid_alpha_blend(colors, fragments, BlendParams())
+        softmax_rgb_blend(colors, fragments, BlendParams())
+    assert len(kept) > 0
+    assert all(x.data_ptr() in known or x.numel() < fragments.dists.numel() for x in kept)
+
+
+@pytest.mark.parametrize("blend", [hard_rgb_blend, sigmoid_alpha_blend, softmax_rgb_blend])
+@pytest.mark.parametrize("shape", [(2, 2, 3, 4), (2, 2, 3, 1, 3), (1, 2, 3, 4, 3)])
+def test_colors_must_fit_the_fragments(blend, shape):
+    _, fragments = scene()
+    with pytest.raises(ValueError, match=rf"{blend.__name__}: colors must be \(N, H, W, K, C\)"):
+        blend(torch.zeros(shape), fragments, BlendParams())
+
+
+@pytest.mark.parametrize(
+    ("blend", "change", "params", "message"),
+    [
+        (sigmoid_alpha_blend, {"dists": None}, BlendParams(), "fragments.dists must be a tensor, got None"),
+        (softmax_rgb_blend, {"dists": None}, BlendParams(), "fragments.dists must be a tensor, got None"),
+        (sigmoid_alpha_blend, {}, BlendParams(sigma=0.0), "sigma must be positive, got 0.0"),
+        (softmax_rgb_blend, {}, BlendParams(sigma=-1.0), "sigma must be positive, got -1.0"),
+        (softmax_rgb_blend, {}, BlendParams(gamma=math.nan), "gamma must be positive, got nan"),
+        (softmax_rgb_blend, {}, BlendParams(background_color=(1.0, 1.0)), r"background_color must .* got shape \(2,\)"),
+        (hard_rgb_blend, {}, BlendParams(background_color=torch.ones(3, 1, 1, 3)), "background_color must"),
+        (hard_rgb_blend, {}, BlendParams(background_color=torch.tensor(1.0)), "background_color must"),
+    ],
+)
+def test_errors_name_the_argument(blend, change, params, message):
+    colors, fragments = scene()
+    vars(fragments).update(change)
+    with pytest.raises(ValueError, match=f"{blend.__name__}: {message}"):
+        blend(colors, fragments, params)
+
+
+def test_depth_range_must_fit_the_batch():
+    with pytest.raises(ValueError, match=r"softmax_rgb_blend: zfar must hold one value or one for each of 2 images"):
+        softmax_rgb_blend(*scene(), BlendParams(), 1.0, torch.ones(3))
+
+
+def test_no_slots():
+    fragments = SimpleNamespace(pix_to_face=torch.zeros(1, 2, 2, 0, dtype=torch.int64))
+    with pytest.raises(ValueError, match="at least one face per pixel, got none"):
+        hard_rgb_blend(torch.zeros(1, 2, 2, 0, 3), fragments, BlendParams())

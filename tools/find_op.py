@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Show where an operator lives, level by level, with a tick where the file is there.
+
+    find_op.py knn
+
+An operator is a folder under crates/{structures,ops,renderer}/src that holds a kernel. Its name is the folder's, on
+every level.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("structures", "ops", "renderer")
+
+
+class Room(NamedTuple):
+    """One level of an operator: what it is, and the file."""
+
+    level: str
+    path: Path
+
+    @property
+    def exists(self) -> bool:
+        return self.path.is_file()
+
+
+class Operator(NamedTuple):
+    """An operator by package and name."""
+
+    package: str
+    name: str
+
+    @property
+    def params(self) -> str:
+        """The name of the struct that both languages share."""
+        return "".join(word.capitalize() for word in self.name.split("_")) + "Params"
+
+    def native(self, file: str) -> Path:
+        """A file in the operator's folder of Rust and CUDA."""
+        return ROOT / "crates" / self.package / "src" / self.name / file
+
+    def python(self) -> Path:
+        """The public Python module: it may lie in a subpackage, where PyTorch3D has it."""
+        source = ROOT / "packages" / self.package / "src/patina3d"
+        found = (path for path in sorted(source.rglob(f"{self.name}.py")) if path.parent.name != "_reference")
+        return next(found, source / self.package / f"{self.name}.py")
+
+    def reference(self) -> Path:
+        """The definition; beside the subpackage it serves or the package's own."""
+        source = ROOT / "packages" / self.package / "src/patina3d"
+        found = sorted(source.rglob(f"_reference/{self.name}.py"))
+        return found[0] if found else source / self.package / f"_reference/{self.name}.py"
+
+    def rooms(self) -> list[Room]:
+        """Every level, in reading order from Python to the kernel, then what surrounds it."""
+        package, name = self.package, self.name
+        return [
+            Room("page", ROOT / f"docs/{package}/{name}.md"),
+            Room("Python", self.python()),
+            Room("definition", self.reference()),
+            Room("binding", ROOT / f"crates/python/src/{package}/{name}.rs"),
+            Room("contract", self.native("mod.rs")),
+            Room("CPU", self.native("cpu.rs")),
+            Room("launcher", self.native("cuda.rs")),
+            Room("shared struct", self.native(f"{name}.h")),
+            Room("kernel", self.native(f"{name}.cu")),
+            Room("PTX", self.native(f"{name}.ptx")),
+            Room("test", ROOT / f"tests/{package}/test_{name}.py"),
+            Room("bench", ROOT / f"benches/{package}/bench_{name}.py"),
+        ]
+
+
+def operators() -> list[Operator]:
+    """Every operator of the project, by package and name."""
+    return [
+        Operator(package, folder.name)
+        for package in PACKAGES
+        for folder in sorted((ROOT / "crates" / package / "src").glob("*/"))
+        if any(folder.glob("*.cu"))
+    ]
+
+
+def main() -> int:
+    """Run the command line; return the exit status: 1 where a level is missing."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name")
+    name = parser.parse_args().name
+    found = {operator.name: operator for operator in operators()}
+    if name not in found:
+        near = difflib.get_close_matches(name, found, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(found)}"
+        print(f"no operator is named {name}; {hint}", file=sys.stderr)
+        return 1
+    rooms = found[name].rooms()
+    for room in rooms:
+        print(f"{'✓' if room.exists else '✗'} {room.level:<14}{room.path.relative_to(ROOT)}")
+    return 0 if all(room.exists for room in rooms) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
