@@ -15,7 +15,7 @@ def test_make_device():
     assert make_device("cpu") == make_device(torch.device("cpu")) == torch.device("cpu")
     assert make_device("cuda:1") == torch.device("cuda", 1)
     for bad in (None, 0, 1.5, ["cpu"]):
-        with pytest.raises(TypeError, match="device must be a str or a torch.device, got"):
+        with pytest.raises(TypeError, match=r"device must be a str or a torch\.device, got"):
             make_device(bad)
 
 

@@ -334,7 +334,7 @@ def test_any_tensor_is_written_by_value(device):
     assert saved(verts.double().requires_grad_(), FACES.to(device), 4) == expected
     assert saved(verts.t().contiguous().t(), FACES.int().flip(1).flip(1), 4) == expected
     assert saved(torch.stack([verts, verts], 1)[:, 0], FACES.to(torch.int16), 4) == expected
-    assert saved(torch.complex(verts, -verts).conj().imag, FACES, 4) == expected
+    assert saved(torch.complex(verts.double(), -verts.double()).conj().imag, FACES, 4) == expected
     assert saved(torch.tensor([[1, 2, 3]]).expand(2, 3), FACES[:0], 0) == "v 1 2 3\nv 1 2 3\n"
     half = VERTS.half()
     assert saved(half, FACES, 12) == saved(half.double(), FACES, 12)

@@ -297,7 +297,10 @@ def test_any_tensor_is_written_by_value(device):
         normals = verts.t().contiguous().t()
         assert saved(verts.clone().requires_grad_(), FACES.to(device), normals, ascii=ascii) == expected
         assert saved(verts.double(), FACES.int().flip(1).flip(1), verts.double(), ascii=ascii) == expected
-        assert saved(torch.complex(verts, -verts).conj().imag, FACES.to(torch.uint8), verts, ascii=ascii) == expected
+        assert (
+            saved(torch.complex(verts.double(), -verts.double()).conj().imag, FACES.to(torch.uint8), verts, ascii=ascii)
+            == expected
+        )
         half = VERTS.bfloat16()
         assert saved(half, ascii=ascii) == saved(half.float(), ascii=ascii)
     assert saved(torch.tensor([[1, 2, 3]]).expand(2, 3)) == saved(torch.tensor([[1.0, 2, 3], [1, 2, 3]]))

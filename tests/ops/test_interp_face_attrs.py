@@ -3,7 +3,7 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.autograd import gradcheck, gradgradcheck
 
@@ -85,6 +85,7 @@ def test_empty_slots_are_zero_whatever_they_hold(function, empty):
     assert values.grad.isfinite().all()
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.permutations(range(5)))
 def test_the_numbering_of_faces_does_not_matter(order):
     pix_to_face, weights, values = scene()
@@ -96,6 +97,7 @@ def test_the_numbering_of_faces_does_not_matter(order):
     )
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.floats(1e-6, 1e6))
 def test_linear_in_the_values(scale):
     pix_to_face, weights, values = scene()

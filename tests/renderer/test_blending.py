@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.autograd import gradcheck, gradgradcheck
 
@@ -199,6 +199,7 @@ def test_silhouette_gradient_where_a_face_covers_the_pixel():
 # Laws.
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.permutations(range(4)))
 def test_the_order_of_slots_does_not_matter_to_soft_blends(order):
     colors, fragments = scene()
@@ -208,6 +209,7 @@ def test_the_order_of_slots_does_not_matter_to_soft_blends(order):
         assert torch.allclose(blend(colors[..., order, :], other, params), blend(colors, fragments, params))
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.floats(1e-6, 1e6))
 def test_distances_count_in_units_of_sigma(scale):
     colors, fragments = scene()
@@ -216,6 +218,7 @@ def test_distances_count_in_units_of_sigma(scale):
     assert torch.allclose(sigmoid_alpha_blend(colors, fragments, BlendParams(SIGMA * scale)), plain)
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.floats(1e-6, 1e6))
 def test_depths_count_in_units_of_the_depth_range(scale):
     colors, fragments = scene()

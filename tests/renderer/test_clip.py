@@ -3,7 +3,7 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.autograd import gradcheck
 
@@ -86,6 +86,7 @@ def test_cut_corners_by_hand(perspective: bool, turn: int):
         assert torch.allclose(corners, space(clipped.face_verts))
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.tuples(*[st.floats(0.05, 5.0)] * 3), min_size=1, max_size=12), st.sampled_from([0.3, 1.0, 2.5]))
 def test_pieces_cover_the_part_in_front(depths, clip_z):
     """Winding stays, and the area in front of the plane is that of the pieces."""
@@ -109,6 +110,7 @@ def test_pieces_cover_the_part_in_front(depths, clip_z):
         assert area(pieces).sum().item() == pytest.approx(part * area(face[None]).item(), rel=1e-9, abs=1e-12)
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.tuples(*[st.floats(0.05, 5.0)] * 3), min_size=2, max_size=8), st.integers(0, 8))
 def test_a_mesh_alone_is_clipped_as_in_a_batch(depths, split):
     split = min(split, len(depths))

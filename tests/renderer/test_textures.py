@@ -130,6 +130,15 @@ def test_indexing(form: str, index, elements: list[int]):
     assert chosen._num_faces_per_mesh == [[1, 2, 1][element] for element in elements]
 
 
+def test_an_index_keeps_which_elements_are_valid():
+    textures = TexturesVertex(features(sizes=[0, 3, 0, 2]))
+    assert textures.valid.tolist() == [False, True, False, True]
+    assert textures[[1, 0, 3]].valid.tolist() == [True, False, True]
+    assert textures.extend(2).valid.tolist() == [False, False, True, True, False, False, True, True]
+    assert textures.join_batch([textures[1]]).valid.tolist() == [False, True, False, True, True]
+    assert textures[[0, 2]].isempty()
+
+
 @pytest.mark.parametrize("index", [(0, 1), 1.5, torch.tensor([0.5]), 3, -4, "a"])
 def test_bad_index(index):
     with pytest.raises(IndexError, match="TexturesVertex"):

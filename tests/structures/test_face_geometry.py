@@ -5,12 +5,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from support.random_meshes import SIZES, random_lists
 
 from patina3d.structures import Meshes
 from patina3d.structures.meshes.face_geometry import face_areas_normals, vertex_normals
 from patina3d.transforms import random_rotation
 from patina3d.utils import ico_sphere
+from support.random_meshes import SIZES, random_lists
 
 TRIANGLE = torch.tensor([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 FACE = torch.tensor([[0, 1, 2]])
@@ -52,7 +52,9 @@ def test_normals_are_unit_at_every_scale(scale, dtype):
     mesh = Meshes([scale * mesh.verts_packed().to(dtype)], mesh.faces_list())
     for normals in (mesh.faces_normals_packed(), mesh.verts_normals_packed()):
         torch.testing.assert_close(normals.norm(dim=1), torch.ones(len(normals), dtype=dtype))
-    torch.testing.assert_close(mesh.faces_areas_packed().sum() / scale**2, torch.tensor(12.33, dtype=dtype), rtol=1e-2, atol=0)
+    torch.testing.assert_close(
+        mesh.faces_areas_packed().sum() / scale**2, torch.tensor(12.33, dtype=dtype), rtol=1e-2, atol=0
+    )
 
 
 def test_normals_of_a_sphere_point_outwards():

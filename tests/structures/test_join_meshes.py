@@ -3,10 +3,10 @@
 
 import pytest
 import torch
-from support.random_meshes import SIZES, random_lists
-from support.vertex_colors import VertexColors
 
 from patina3d.structures import Meshes, join_meshes_as_batch, join_meshes_as_scene
+from support.random_meshes import SIZES, random_lists
+from support.vertex_colors import VertexColors
 
 
 def colored(seed: int) -> Meshes:

@@ -8,11 +8,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from support.random_meshes import SIZES, batch_sizes, random_lists
-from support.vertex_colors import VertexColors
 
 from patina3d.structures import Meshes
 from patina3d.structures.meshes import Meshes as MeshesOfModule
+from support.random_meshes import SIZES, batch_sizes, random_lists
+from support.vertex_colors import VertexColors
 
 VERTS = [torch.arange(9.0).reshape(3, 3), torch.arange(12.0).reshape(4, 3) ** 2]
 FACES = [torch.tensor([[0, 1, 2]]), torch.tensor([[0, 1, 2], [1, 2, 3]])]
@@ -88,17 +88,32 @@ def test_forms_hold_the_same(sizes, dtype):
 def test_forms_are_computed_once(device):
     verts, faces = random_lists(SIZES, device=device)
     meshes = Meshes(verts, faces)
-    for name in (
-        "verts_packed verts_padded faces_packed faces_padded edges_packed faces_packed_to_edges_packed laplacian_packed "
-        "verts_normals_packed faces_normals_packed faces_areas_packed num_verts_per_mesh num_edges_per_mesh "
-        "verts_packed_to_mesh_idx faces_packed_to_mesh_idx edges_packed_to_mesh_idx mesh_to_edges_packed_first_idx"
-    ).split():
+    for name in [
+        "verts_packed",
+        "verts_padded",
+        "faces_packed",
+        "faces_padded",
+        "edges_packed",
+        "faces_packed_to_edges_packed",
+        "laplacian_packed",
+        "verts_normals_packed",
+        "faces_normals_packed",
+        "faces_areas_packed",
+        "num_verts_per_mesh",
+        "num_edges_per_mesh",
+        "verts_packed_to_mesh_idx",
+        "faces_packed_to_mesh_idx",
+        "edges_packed_to_mesh_idx",
+        "mesh_to_edges_packed_first_idx",
+    ]:
         assert getattr(meshes, name)() is getattr(meshes, name)(), name
 
 
 def test_caches_are_none_until_computed():
     meshes = two()
-    names = "_verts_packed _verts_padded _faces_packed _faces_padded _edges_packed _laplacian_packed _verts_normals_packed"
+    names = (
+        "_verts_packed _verts_padded _faces_packed _faces_padded _edges_packed _laplacian_packed _verts_normals_packed"
+    )
     for name in names.split():
         assert getattr(meshes, name) is None, name
     meshes.laplacian_packed()
@@ -130,7 +145,10 @@ def test_refresh_computes_anew():
 
 
 def test_padded_input_is_kept():
-    verts, faces = torch.rand(2, 5, 3), torch.tensor([[[0, 1, 2], [-1, -1, -1], [-1, 3, 4]], [[0, 1, 2], [2, 3, 4], [-1] * 3]])
+    verts, faces = (
+        torch.rand(2, 5, 3),
+        torch.tensor([[[0, 1, 2], [-1, -1, -1], [-1, 3, 4]], [[0, 1, 2], [2, 3, 4], [-1] * 3]]),
+    )
     meshes = Meshes(verts, faces)
     assert meshes.verts_padded() is verts
     assert meshes.faces_padded() is faces
@@ -239,7 +257,13 @@ def test_empty_batches_answer_everything(meshes):
     assert meshes.verts_padded_to_packed_idx().shape == (v,)
     assert meshes.get_bounding_boxes().shape == (n, 3, 2)
     assert len(meshes.verts_list()) == len(meshes.faces_normals_list()) == len(meshes.verts_normals_list()) == n
-    for copy in (meshes.clone(), meshes.detach(), meshes[:], meshes.offset_verts(torch.ones(3)), meshes.scale_verts(2.0)):
+    for copy in (
+        meshes.clone(),
+        meshes.detach(),
+        meshes[:],
+        meshes.offset_verts(torch.ones(3)),
+        meshes.scale_verts(2.0),
+    ):
         assert len(copy) == n
         assert copy.verts_packed().shape == (v, 3)
     assert len(meshes.update_padded(torch.rand_like(meshes.verts_padded()))) == n
@@ -350,9 +374,24 @@ def test_indexing_picks_elements(index, elements):
 
 @pytest.mark.parametrize(
     "index",
-    [2, -3, [0, 2], torch.tensor([2]), torch.tensor([[0]]), torch.tensor(0), torch.tensor([0.0]), (0, 1), None, 0.5, "0",
-     torch.tensor([True]), [True], [0.0], [0, True]],
-)  # fmt: skip
+    [
+        2,
+        -3,
+        [0, 2],
+        torch.tensor([2]),
+        torch.tensor([[0]]),
+        torch.tensor(0),
+        torch.tensor([0.0]),
+        (0, 1),
+        None,
+        0.5,
+        "0",
+        torch.tensor([True]),
+        [True],
+        [0.0],
+        [0, True],
+    ],
+)
 def test_bad_index(index):
     with pytest.raises(IndexError, match="Meshes: "):
         two()[index]
@@ -582,7 +621,7 @@ def test_update_padded():
     for bad in (new[:4], new[:, :6], new[..., :2]):
         with pytest.raises(ValueError, match=r"must have shape \(5, 7, 3\)"):
             meshes.update_padded(bad)
-    with pytest.raises(TypeError, match="must be floating, got torch.int64"):
+    with pytest.raises(TypeError, match=r"must be floating, got torch\.int64"):
         meshes.update_padded(new.long())
 
 
@@ -615,7 +654,13 @@ def test_given_normals_are_used_and_survive(padded):
     assert torch.equal(meshes.verts_normals_packed(), packed)
     assert torch.equal(meshes.verts_normals_list()[1], normals[1])
     assert torch.equal(meshes.verts_normals_padded()[0, :3], normals[0])
-    kept = [meshes.clone(), meshes.detach(), meshes.to("cpu", copy=True), meshes[:], meshes.update_padded(torch.rand(2, 4, 3))]
+    kept = [
+        meshes.clone(),
+        meshes.detach(),
+        meshes.to("cpu", copy=True),
+        meshes[:],
+        meshes.update_padded(torch.rand(2, 4, 3)),
+    ]
     kept += [meshes.offset_verts(torch.ones(3)), meshes.scale_verts(2.0)]
     for copy in kept:
         assert torch.equal(copy.verts_normals_packed(), packed)
@@ -657,7 +702,13 @@ def test_submeshes():
 
 def test_submeshes_of_a_batch():
     meshes = textured()
-    sets = [[torch.tensor([3, 0, 3])], [], [torch.tensor([5]), torch.tensor([], dtype=torch.int64), torch.tensor([-1])], [], []]
+    sets = [
+        [torch.tensor([3, 0, 3])],
+        [],
+        [torch.tensor([5]), torch.tensor([], dtype=torch.int64), torch.tensor([-1])],
+        [],
+        [],
+    ]
     parts = meshes.submeshes(sets)
     assert len(parts) == 4
     assert parts.valid.tolist() == [True, True, False, True]

@@ -67,7 +67,7 @@ def test_all_forms_exist_whatever_was_given(sizes, as_tensor):
     assert torch.equal(flat[clouds.padded_to_packed_idx()], clouds.points_packed())
     assert clouds.valid.tolist() == [count > 0 for count in counts]
     assert clouds.equisized == (len(set(counts)) == 1)
-    assert (clouds._N, clouds._P, clouds._C) == (len(counts), max(counts), 5)
+    assert (len(counts), max(counts), 5) == (clouds._N, clouds._P, clouds._C)
 
 
 def test_forms_are_computed_once():
@@ -166,15 +166,23 @@ def test_empty_batches_answer_everything(clouds):
         (([torch.rand(3, 3), torch.rand(3, 3, device="meta")],), ValueError, "one device, got cpu and meta"),
         (([torch.rand(3, 3)], [torch.rand(2, 3)]), ValueError, r"normals\[0\] must have shape \(3, 3\), got \(2, 3\)"),
         (([torch.rand(3, 3)], [torch.rand(3, 4)]), ValueError, r"normals\[0\] must have shape \(3, 3\)"),
-        (([torch.rand(3, 3)], torch.rand(1, 4, 3)), ValueError, r"normals must have shape \(1, 3, 3\), got \(1, 4, 3\)"),
+        (
+            ([torch.rand(3, 3)], torch.rand(1, 4, 3)),
+            ValueError,
+            r"normals must have shape \(1, 3, 3\), got \(1, 4, 3\)",
+        ),
         (([torch.rand(3, 3)], None, []), ValueError, "features must have 1 entries, one a cloud, got 0"),
         (([torch.rand(3, 3)], None, [None]), ValueError, r"features\[0\] must be a tensor, got NoneType"),
         (([torch.rand(3, 3)], None, "red"), ValueError, "features must be a list or a tensor, got str"),
-        (([torch.rand(3, 3)] * 2, None, [torch.rand(3, 1), torch.rand(3, 2)]), ValueError, r"features\[1\] must have shape \(3, 1\)"),
+        (
+            ([torch.rand(3, 3)] * 2, None, [torch.rand(3, 1), torch.rand(3, 2)]),
+            ValueError,
+            r"features\[1\] must have shape \(3, 1\)",
+        ),
         (([torch.rand(3, 3)], None, torch.rand(1, 2, 4)), ValueError, r"features must have shape \(1, 3, 'C'\)"),
         (([torch.rand(3, 3)], None, torch.rand(1, 3, 4, device="meta")), ValueError, "one device"),
     ],
-)  # fmt: skip
+)
 def test_bad_input_is_named(arguments, error, message):
     with pytest.raises(error, match=message):
         Pointclouds(*arguments)
@@ -190,9 +198,17 @@ def test_attributes_of_no_clouds_are_ignored():
 
 @pytest.mark.parametrize(
     ("index", "elements"),
-    [(0, [0]), (-1, [3]), (np.int32(2), [2]), (slice(2), [0, 1]), ([3, 3, 0], [3, 3, 0]),
-     ([True, False, False, True], [0, 3]), (torch.tensor([False, True, True, False]), [1, 2]), (torch.tensor([-1]), [3])],
-)  # fmt: skip
+    [
+        (0, [0]),
+        (-1, [3]),
+        (np.int32(2), [2]),
+        (slice(2), [0, 1]),
+        ([3, 3, 0], [3, 3, 0]),
+        ([True, False, False, True], [0, 3]),
+        (torch.tensor([False, True, True, False]), [1, 2]),
+        (torch.tensor([-1]), [3]),
+    ],
+)
 def test_indexing_picks_elements(index, elements):
     clouds = full()
     chosen = clouds[index]
@@ -258,7 +274,14 @@ def test_a_subclass_stays_itself():
         pass
 
     clouds = Named(*lists())
-    copies = [clouds.clone(), clouds.detach(), clouds[0], clouds.extend(2), clouds.subsample(3), clouds.offset(torch.ones(3))]
+    copies = [
+        clouds.clone(),
+        clouds.detach(),
+        clouds[0],
+        clouds.extend(2),
+        clouds.subsample(3),
+        clouds.offset(torch.ones(3)),
+    ]
     for copy in [*copies, clouds.update_padded(clouds.points_padded()), clouds.to("cpu", copy=True)]:
         assert type(copy) is Named
 

@@ -4,11 +4,11 @@
 import pytest
 import torch
 from hypothesis import given
-from support.meshes import real_mesh
-from support.random_meshes import SIZES, batch_sizes, random_lists
 
 from patina3d.structures import Meshes
 from patina3d.structures.meshes.topology import unique_edges
+from support.meshes import real_mesh
+from support.random_meshes import SIZES, batch_sizes, random_lists
 
 
 def edges_by_definition(faces: list[list[int]]) -> list[tuple[int, int]]:
@@ -25,7 +25,10 @@ def laplacian_by_definition(num_verts: int, edges: list[tuple[int, int]]) -> tor
 
 
 def test_anchor_of_two_meshes():
-    verts, faces = [torch.rand(3, 3), torch.rand(4, 3)], [torch.tensor([[0, 1, 2]]), torch.tensor([[0, 1, 2], [1, 2, 3]])]
+    verts, faces = (
+        [torch.rand(3, 3), torch.rand(4, 3)],
+        [torch.tensor([[0, 1, 2]]), torch.tensor([[0, 1, 2], [1, 2, 3]])],
+    )
     meshes = Meshes(verts, faces)
     expected = [[0, 1], [0, 2], [1, 2], [3, 4], [3, 5], [4, 5], [4, 6], [5, 6]]
     assert meshes.edges_packed().tolist() == expected
@@ -49,7 +52,9 @@ def test_equals_definition(sizes):
     meshes = Meshes(verts, faces)
     edges = edges_by_definition(meshes.faces_packed().tolist())
     assert [tuple(edge) for edge in meshes.edges_packed().tolist()] == edges
-    for face, of_face in zip(meshes.faces_packed().tolist(), meshes.faces_packed_to_edges_packed().tolist(), strict=True):
+    for face, of_face in zip(
+        meshes.faces_packed().tolist(), meshes.faces_packed_to_edges_packed().tolist(), strict=True
+    ):
         for corner in range(3):
             opposite = sorted((face[(corner + 1) % 3], face[(corner + 2) % 3]))
             assert list(edges[of_face[corner]]) == opposite

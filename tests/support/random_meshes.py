@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Batches of random meshes, with everything that is allowed: empty ones, loose vertices, degenerate and repeated faces."""
+"""Batches of random meshes with all that is allowed: empty ones, loose vertices, degenerate and repeated faces."""
 
 import torch
 from hypothesis import strategies as st
@@ -10,7 +10,11 @@ SIZES = [(4, 4), (0, 0), (7, 12), (5, 0), (3, 1)]
 
 
 def random_lists(
-    sizes: list[tuple[int, int]], *, dtype: torch.dtype = torch.float64, seed: int = 0, device: str | torch.device = "cpu"
+    sizes: list[tuple[int, int]],
+    *,
+    dtype: torch.dtype = torch.float64,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Vertices and faces of meshes with the given (vertices, faces)."""
     generator = torch.Generator().manual_seed(seed)

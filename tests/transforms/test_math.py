@@ -74,8 +74,8 @@ def test_analytic_functions(function, dtype, tolerance):
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.__name__)
 def test_analytic_functions_have_all_derivatives(function):
     t2 = torch.tensor([0.0, 1e-12, 1e-3, 0.02, 0.3, 2.0, 9.0], dtype=torch.float64, requires_grad=True)
-    slope, = torch.autograd.grad(function(t2).sum(), t2, create_graph=True)
-    curvature, = torch.autograd.grad(slope.sum(), t2)
+    (slope,) = torch.autograd.grad(function(t2).sum(), t2, create_graph=True)
+    (curvature,) = torch.autograd.grad(slope.sum(), t2)
     h = 1e-4
     at = t2.detach() + h
     numeric = (function(at + h) - function(at - h)) / (2 * h)

@@ -173,7 +173,7 @@ def test_euler_angles_round_trip_at_gimbal_lock(convention, dtype, tolerance):
             assert ((got[:, 1] >= low) & (got[:, 1] <= high * (1 + 1e-6))).all()
             if off == 0:
                 assert not got[:, 2].any()
-            gradient, = torch.autograd.grad(got.sum(), matrix)
+            (gradient,) = torch.autograd.grad(got.sum(), matrix)
             assert gradient.isfinite().all()
 
 
@@ -241,7 +241,11 @@ def test_gradient_of_logarithm_undoes_that_of_exponential(scale):
 
 
 def test_gradcheck_of_the_rest():
-    q, p, matrix = random_quaternions(4, torch.float64), torch.randn(4, 3, dtype=torch.float64), random_rotations(4, torch.float64)
+    q, p, matrix = (
+        random_quaternions(4, torch.float64),
+        torch.randn(4, 3, dtype=torch.float64),
+        random_rotations(4, torch.float64),
+    )
     for x in (q, p, matrix):
         x.requires_grad_()
     assert torch.autograd.gradcheck(quaternion_to_matrix, q)
@@ -258,7 +262,9 @@ def test_gradcheck_of_the_rest():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_gradients_are_finite_at_every_singular_rotation(dtype):
     matrix = axis_angle_to_matrix(special_angle_vectors(dtype))
-    matrix = torch.cat([matrix, torch.diag_embed(torch.tensor([[1.0, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])).to(dtype)])
+    matrix = torch.cat(
+        [matrix, torch.diag_embed(torch.tensor([[1.0, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])).to(dtype)]
+    )
     for function in (matrix_to_quaternion, matrix_to_axis_angle):
         leaf = matrix.clone().requires_grad_()
         with torch.autograd.set_detect_anomaly(True):
@@ -313,7 +319,9 @@ def test_group_laws(seed):
     torch.testing.assert_close(left, quaternion_raw_multiply(a, quaternion_raw_multiply(b, c)))
     a, b = a / a.norm(), b / b.norm()
     p = torch.randn(3, generator=generator, dtype=torch.float64)
-    torch.testing.assert_close(quaternion_apply(quaternion_multiply(a, b), p), quaternion_apply(a, quaternion_apply(b, p)))
+    torch.testing.assert_close(
+        quaternion_apply(quaternion_multiply(a, b), p), quaternion_apply(a, quaternion_apply(b, p))
+    )
     torch.testing.assert_close(quaternion_apply(quaternion_invert(a), quaternion_apply(a, p)), p)
     matrix = quaternion_to_matrix(a)
     torch.testing.assert_close(matrix @ p, quaternion_apply(a, p))
@@ -363,7 +371,10 @@ def test_random_rotations_are_uniform_and_seeded():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: quaternion_to_matrix(torch.zeros(3)), r"quaternion_to_matrix: quaternions must have shape \(..., 4\), got \(3,\)"),
+        (
+            lambda: quaternion_to_matrix(torch.zeros(3)),
+            r"quaternion_to_matrix: quaternions must have shape \(..., 4\), got \(3,\)",
+        ),
         (lambda: matrix_to_quaternion(torch.zeros(3)), r"matrix_to_quaternion: matrix must have shape \(..., 3, 3\)"),
         (lambda: matrix_to_axis_angle(torch.zeros(4, 4)), "matrix_to_axis_angle: matrix"),
         (lambda: axis_angle_to_matrix(torch.zeros(4)), "axis_angle_to_matrix: axis_angle"),
@@ -380,7 +391,7 @@ def test_random_rotations_are_uniform_and_seeded():
         ),
         (lambda: matrix_to_euler_angles(torch.eye(3), "ZZX"), "matrix_to_euler_angles: convention"),
     ],
-)  # fmt: skip
+)
 def test_errors_name_the_argument(call, message):
     with pytest.raises(ValueError, match=message):
         call()

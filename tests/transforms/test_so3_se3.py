@@ -91,7 +91,9 @@ def test_motions_about_one_screw_commute(seed, exponent):
     a, b = 0.3, 0.7
     product = se3_exp_map(a * log) @ se3_exp_map(b * log)
     torch.testing.assert_close(product, se3_exp_map(log), rtol=1e-10, atol=1e-10 * 10 ** max(exponent, 0))
-    torch.testing.assert_close(se3_exp_map(-log), torch.linalg.inv(se3_exp_map(log)), rtol=1e-9, atol=1e-9 * 10 ** max(exponent, 0))
+    torch.testing.assert_close(
+        se3_exp_map(-log), torch.linalg.inv(se3_exp_map(log)), rtol=1e-9, atol=1e-9 * 10 ** max(exponent, 0)
+    )
 
 
 @pytest.mark.parametrize("angle", [0.0, 1e-9, 1e-3, 0.49, 1.0, 3.0])

@@ -54,7 +54,9 @@ def test_anchor_projective():
 def test_clamped_depth_has_no_gradient():
     matrix = torch.eye(4, dtype=torch.float64)
     matrix[3, 3], matrix[2, 3] = 0, 1
-    points = torch.tensor([[1.0, 2, 1e-3], [1, 2, -1e-3], [1, 2, 0], [1, 2, 3]], dtype=torch.float64, requires_grad=True)
+    points = torch.tensor(
+        [[1.0, 2, 1e-3], [1, 2, -1e-3], [1, 2, 0], [1, 2, 3]], dtype=torch.float64, requires_grad=True
+    )
     Transform3d(matrix=matrix).transform_points(points, eps=0.01)[:, :2].sum().backward()
     assert points.grad[:3, 2].tolist() == [0, 0, 0]
     assert points.grad[3, 2] == pytest.approx(-3 / 9)
@@ -63,9 +65,17 @@ def test_clamped_depth_has_no_gradient():
 @DTYPES
 @pytest.mark.parametrize(
     ("n", "shape", "expected"),
-    [(1, (5, 3), (5, 3)), (3, (5, 3), (3, 5, 3)), (3, (1, 5, 3), (3, 5, 3)), (1, (3, 5, 3), (3, 5, 3)),
-     (1, (1, 5, 3), (1, 5, 3)), (3, (3, 0, 3), (3, 0, 3)), (0, (5, 3), (0, 5, 3)), (1, (0, 3), (0, 3))],
-)  # fmt: skip
+    [
+        (1, (5, 3), (5, 3)),
+        (3, (5, 3), (3, 5, 3)),
+        (3, (1, 5, 3), (3, 5, 3)),
+        (1, (3, 5, 3), (3, 5, 3)),
+        (1, (1, 5, 3), (1, 5, 3)),
+        (3, (3, 0, 3), (3, 0, 3)),
+        (0, (5, 3), (0, 5, 3)),
+        (1, (0, 3), (0, 3)),
+    ],
+)
 def test_shapes_and_values(n, shape, expected, dtype, device):
     matrix = torch.randn(n, 4, 4, dtype=dtype, device=device)
     transform, points = Transform3d(matrix=matrix), torch.randn(shape, dtype=dtype, device=device)
@@ -94,15 +104,31 @@ def test_strange_strides():
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda t: t.transform_points(torch.zeros(3)), ValueError, r"points must be \(P, 3\) or \(N, P, 3\), got \(3,\)"),
+        (
+            lambda t: t.transform_points(torch.zeros(3)),
+            ValueError,
+            r"points must be \(P, 3\) or \(N, P, 3\), got \(3,\)",
+        ),
         (lambda t: t.transform_points(torch.zeros(5, 2)), ValueError, "points must be"),
         (lambda t: t.transform_normals(torch.zeros(1, 1, 5, 3)), ValueError, "normals must be"),
         (lambda t: t.transform_points(torch.zeros(2, 5, 3)), ValueError, "equal batch sizes, or 1, got 2 and 3"),
-        (lambda t: t.transform_points(torch.zeros(5, 3).double()), TypeError, "points must be torch.float32, got torch.float64"),
-        (lambda t: t.transform_normals(torch.zeros(5, 3).long()), TypeError, "normals must be torch.float32, got torch.int64"),
+        (
+            lambda t: t.transform_points(torch.zeros(5, 3).double()),
+            TypeError,
+            "points must be torch.float32, got torch.float64",
+        ),
+        (
+            lambda t: t.transform_normals(torch.zeros(5, 3).long()),
+            TypeError,
+            "normals must be torch.float32, got torch.int64",
+        ),
         (lambda t: t.compose(torch.eye(4)), ValueError, "others must be Transform3d, got Tensor"),
         (lambda t: t.compose(Scale(torch.ones(2))).get_matrix(), ValueError, "equal batch sizes, or 1, got 3 and 2"),
-        (lambda t: Transform3d(matrix=torch.eye(3)), ValueError, r"matrix must be \(4, 4\) or \(N, 4, 4\), got \(3, 3\)"),
+        (
+            lambda t: Transform3d(matrix=torch.eye(3)),
+            ValueError,
+            r"matrix must be \(4, 4\) or \(N, 4, 4\), got \(3, 3\)",
+        ),
         (lambda t: Translate(1.0), ValueError, r"give x, y and z, or one tensor \(N, 3\)"),
         (lambda t: Translate(1.0, 2.0), ValueError, "give x, y and z"),
         (lambda t: Scale(1.0, 2.0), ValueError, "give x, y and z"),
@@ -115,7 +141,7 @@ def test_strange_strides():
         (lambda t: RotateAxisAngle(torch.zeros(1, 1)), ValueError, r"angle must be a number or \(N,\), got \(1, 1\)"),
         (lambda t: RotateAxisAngle(1.0, "W"), ValueError, "axis must be X, Y or Z, got 'W'"),
     ],
-)  # fmt: skip
+)
 def test_errors_name_the_argument(call, error, message):
     with pytest.raises(error, match=message):
         call(Scale(torch.ones(3)))
@@ -189,7 +215,9 @@ def test_methods_compose_with_own_dtype():
     end = start.translate(1, 2, 3).scale(2).rotate(random_rotations(1)[0]).rotate_axis_angle(30, axis="x")
     assert end.dtype == torch.float64
     assert end.get_matrix().dtype == torch.float64
-    torch.testing.assert_close(start.translate(1, 2, 3).scale(2).get_matrix()[0, 3], torch.tensor([2.0, 4, 6, 1]).double())
+    torch.testing.assert_close(
+        start.translate(1, 2, 3).scale(2).get_matrix()[0, 3], torch.tensor([2.0, 4, 6, 1]).double()
+    )
 
 
 def test_stack():
@@ -266,7 +294,9 @@ def test_positive_angles_turn_counter_clockwise(axis, start, end, dtype):
         RotateAxisAngle(90, axis, dtype=dtype),
         RotateAxisAngle(torch.tensor(math.pi / 2, dtype=dtype), axis, degrees=False, dtype=dtype),
     ):
-        torch.testing.assert_close(transform.transform_points(start), end, rtol=0, atol=1e-6 if dtype == torch.float32 else 1e-15)
+        torch.testing.assert_close(
+            transform.transform_points(start), end, rtol=0, atol=1e-6 if dtype == torch.float32 else 1e-15
+        )
     assert len(RotateAxisAngle(torch.rand(4), axis)) == 4
 
 
@@ -288,9 +318,14 @@ def test_indexing_keeps_class_dtype_and_gradient(kind):
     matrix = transform.get_matrix()
     mask = torch.tensor([True, False, True])
     for index, expected in (
-        (0, matrix[:1]), (-1, matrix[2:]), (np.int64(1), matrix[1:2]), (slice(0, 2), matrix[:2]), ([2, 0], matrix[[2, 0]]),
-        (mask, matrix[mask]), (torch.tensor([1, 1]), matrix[[1, 1]]),
-    ):  # fmt: skip
+        (0, matrix[:1]),
+        (-1, matrix[2:]),
+        (np.int64(1), matrix[1:2]),
+        (slice(0, 2), matrix[:2]),
+        ([2, 0], matrix[[2, 0]]),
+        (mask, matrix[mask]),
+        (torch.tensor([1, 1]), matrix[[1, 1]]),
+    ):
         part = transform[index]
         assert type(part) is type(transform)
         assert part.dtype == torch.float64

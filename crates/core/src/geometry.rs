@@ -112,13 +112,15 @@ pub fn barycentric_coordinates<T: Scalar>(p: Vec2<T>, v: Vec3<Vec2<T>>) -> Vec3<
 #[inline(always)]
 pub fn barycentric_coordinates_backward<T: Scalar>(p: Vec2<T>, v: Vec3<Vec2<T>>, grad: Vec3<T>) -> Vec3<Vec2<T>> {
     let area = edge_function(v[2], v[0], v[1]) + T::of(EPSILON);
-    let products = magnitude((v[2][0] - v[0][0]) * (v[1][1] - v[0][1])) + magnitude((v[2][1] - v[0][1]) * (v[1][0] - v[0][0]));
+    let products =
+        magnitude((v[2][0] - v[0][0]) * (v[1][1] - v[0][1])) + magnitude((v[2][1] - v[0][1]) * (v[1][0] - v[0][0]));
     // Written so that NaN is degenerate too.
     let sound = magnitude(area) > T::ULP * products;
     if !sound {
         return [[T::of(0.0); 2]; 3];
     }
-    let w = [edge_function(p, v[1], v[2]) / area, edge_function(p, v[2], v[0]) / area, edge_function(p, v[0], v[1]) / area];
+    let w =
+        [edge_function(p, v[1], v[2]) / area, edge_function(p, v[2], v[0]) / area, edge_function(p, v[0], v[1]) / area];
     let grad_area = -(dot3(grad, w) / area);
     let [_, v1_of_w0, v2_of_w0] = edge_function_backward(p, v[1], v[2], grad[0] / area);
     let [_, v2_of_w1, v0_of_w1] = edge_function_backward(p, v[2], v[0], grad[1] / area);
@@ -243,5 +245,99 @@ pub fn point_triangle_dist2_backward<T: Scalar>(p: Vec2<T>, v: Vec3<Vec2<T>>, gr
     } else {
         let [a, b] = point_segment_dist2_backward(p, v[1], v[2], grad);
         [zero, a, b]
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::float_cmp, reason = "these results are exact")]
+mod tests {
+    use super::*;
+
+    /// A function of some numbers and the gradient that its `_backward` gives for the sum of its results with weights.
+    fn check<const N: usize>(at: [f64; N], value: impl Fn([f64; N]) -> f64, gradient: [f64; N]) {
+        for i in 0..N {
+            let step = |h: f64| {
+                let mut moved = at;
+                moved[i] += h;
+                value(moved)
+            };
+            let numeric = (step(1e-6) - step(-1e-6)) / 2e-6;
+            assert!(
+                (gradient[i] - numeric).abs() <= 1e-6 * (1.0 + numeric.abs()),
+                "{i}: {} and {numeric}",
+                gradient[i]
+            );
+        }
+    }
+
+    fn triangle(x: [f64; 6]) -> Vec3<Vec2<f64>> {
+        [[x[0], x[1]], [x[2], x[3]], [x[4], x[5]]]
+    }
+
+    fn flat(v: Vec3<Vec2<f64>>) -> [f64; 6] {
+        [v[0][0], v[0][1], v[1][0], v[1][1], v[2][0], v[2][1]]
+    }
+
+    const CORNERS: [f64; 6] = [-0.3, -0.2, 0.8, 0.1, 0.2, 0.9];
+    const WEIGHTS: [f64; 3] = [0.7, -1.3, 0.4];
+    /// Inside; beyond each edge; beyond each corner.
+    const POINTS: [Vec2<f64>; 7] =
+        [[0.2, 0.3], [0.3, -0.4], [0.9, 0.7], [-0.6, 0.5], [-0.8, -0.6], [1.5, 0.0], [0.2, 1.6]];
+
+    #[test]
+    fn backwards_are_derivatives() {
+        let [w0, w1, _] = WEIGHTS;
+        for p in POINTS {
+            let of = flat(barycentric_coordinates_backward(p, triangle(CORNERS), WEIGHTS));
+            check(CORNERS, |x| dot3(barycentric_coordinates(p, triangle(x)), WEIGHTS), of);
+            let of = flat(point_triangle_dist2_backward(p, triangle(CORNERS), w0));
+            check(CORNERS, |x| w0 * point_triangle_dist2(p, triangle(x)), of);
+            let [of_p, of_a, of_b] = edge_function_backward(p, [CORNERS[0], CORNERS[1]], [CORNERS[2], CORNERS[3]], w1);
+            let at = [p[0], p[1], CORNERS[0], CORNERS[1], CORNERS[2], CORNERS[3]];
+            let value = |x: [f64; 6]| w1 * edge_function([x[0], x[1]], [x[2], x[3]], [x[4], x[5]]);
+            check(at, value, flat([of_p, of_a, of_b]));
+        }
+        for w in [[0.2, 0.5, 0.3], [-0.4, 0.6, 0.8], [-2.0, 0.4, 0.1]] {
+            check(w, |x| dot3(clip_barycentric(x), WEIGHTS), clip_barycentric_backward(w, WEIGHTS));
+        }
+        for w in [[0.2, 0.5, 0.3], [-0.4, 0.6, 0.8]] {
+            let z = [1.5, 0.7, 2.5];
+            let (of_w, of_z) = perspective_correct_backward(w, z, WEIGHTS);
+            check(w, |x| dot3(perspective_correct(x, z), WEIGHTS), of_w);
+            check(z, |x| dot3(perspective_correct(w, x), WEIGHTS), of_z);
+        }
+    }
+
+    #[test]
+    fn clamped_denominators_count_as_constants() {
+        // Below its bound a sum no longer divides: the gradient is that of the numerators.
+        let tiny = [-1.0, 2e-6, 3e-6];
+        let expected = [0.0, WEIGHTS[1] / CLIP_EPSILON, WEIGHTS[2] / CLIP_EPSILON];
+        assert_eq!(clip_barycentric_backward(tiny, WEIGHTS), expected);
+        let ([of_w, ..], _) = perspective_correct_backward([-1.0, 0.5, 0.2], [1.0; 3], WEIGHTS);
+        assert_eq!(of_w, WEIGHTS[0] / EPSILON);
+    }
+
+    #[test]
+    fn degenerate_triangles_have_finite_gradients() {
+        let point = [0.5_f32, 0.25];
+        let line = [[0.1_f32, 0.1], [0.3, 0.3], [0.7, 0.7]];
+        for v in [[[0.0; 2]; 3], [point; 3], line, [[1e4, 0.0], [-1e4, 0.0], [2e4, 1e-5]]] {
+            let of_bary = barycentric_coordinates_backward(point, v, [1.0, -2.0, 3.0]);
+            let of_dist = point_triangle_dist2_backward(point, v, 1.0);
+            assert!(
+                [of_bary, of_dist].iter().flatten().flatten().all(|x| x.is_finite()),
+                "{v:?}: {of_bary:?} {of_dist:?}"
+            );
+        }
+        let (of_w, of_z) = perspective_correct_backward([0.3_f32, 0.3, 0.4], [0.0; 3], [1.0, -2.0, 3.0]);
+        assert!(of_w.iter().chain(&of_z).all(|x| x.is_finite()));
+    }
+
+    #[test]
+    fn pixels_count_from_the_left_and_the_longer_side_is_longer() {
+        assert_eq!([0, 1].map(|i| pixel_center::<f64>(i, 2, 2)), [0.5, -0.5]);
+        assert_eq!([0, 3].map(|i| pixel_center::<f64>(i, 4, 2)), [1.5, -1.5]);
+        assert_eq!([0, 1].map(|i| pixel_center::<f64>(i, 2, 4)), [0.5, -0.5]);
     }
 }

@@ -14,7 +14,7 @@ const SHARED: &str = "PATINA3D_SHARED";
 /// A file that includes the kernel file. Everything in a unit has internal linkage, for different kernel files may give
 /// different meanings to one name.
 pub(crate) fn wrapper(source: &Path) -> String {
-    format!("#include \"cuda.cuh\"\n#include \"launch.h\"\nnamespace {{\n#include \"{}\"\n}}\n", source.display())
+    format!("#include \"launch.h\"\n#include \"cuda.cuh\"\nnamespace {{\n#include \"{}\"\n}}\n", source.display())
 }
 
 /// The files that went into a preprocessed text, from its `# 1 "path"` lines.
@@ -133,7 +133,7 @@ fn shared_variable(declaration: &str) -> Result<String, String> {
         last_identifier(before).ok_or_else(|| format!("a __shared__ variable without a name: `{declaration}`"))?;
     let kind = before.trim_end().strip_suffix(name).unwrap_or(before);
     Ok(format!(
-        "typedef {kind}{name}_shared{dimensions}; static char {name}_key; {name}_shared& {name} = \
+        "typedef{kind}{name}_shared{dimensions}; static char {name}_key; {name}_shared& {name} = \
          *static_cast<{name}_shared*>(::emulator::shared_memory(&{name}_key, sizeof({name}_shared)));"
     ))
 }

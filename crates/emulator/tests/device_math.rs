@@ -3,9 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 use patina3d_core::geometry::{
-    Scalar, barycentric_coordinates, barycentric_coordinates_backward, clip_barycentric, clip_barycentric_backward, dot3,
-    edge_function, edge_function_backward, greater, lesser, magnitude, perspective_correct, perspective_correct_backward,
-    pixel_center, point_segment_dist2, point_segment_dist2_backward, point_triangle_dist2, point_triangle_dist2_backward,
+    Scalar, barycentric_coordinates, barycentric_coordinates_backward, clip_barycentric, clip_barycentric_backward,
+    dot3, edge_function, edge_function_backward, greater, lesser, magnitude, perspective_correct,
+    perspective_correct_backward, pixel_center, point_segment_dist2, point_segment_dist2_backward,
+    point_triangle_dist2, point_triangle_dist2_backward,
 };
 use patina3d_core::{DevicePtr, launch::Params};
 use patina3d_emulator::{Order, launch_in};

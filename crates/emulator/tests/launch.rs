@@ -233,7 +233,7 @@ fn kernels_that_macros_declare_are_found_with_their_bounds() {
     for kernel in ["emulator_block_declared_by_macro_f32", "emulator_block_declared_by_macro_f64"] {
         let mut memory = Memory::new(64);
         run(Order::Forward, kernel, 1, 64, 0, &memory.params()).unwrap();
-        assert!(memory.values.iter().enumerate().all(|(i, &value)| value == 63.0 - i as f32));
+        assert_eq!(memory.values, (0..64_u8).rev().map(f32::from).collect::<Vec<_>>());
         let error = run(Order::Forward, kernel, 1, 65, 0, &memory.params()).unwrap_err();
         assert!(error.contains("at most 64 threads"), "{error}");
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a device would refuse, hang on or get wrong is an error here.
+#![expect(clippy::expect_used, reason = "a test")]
 
 use patina3d_emulator::{Order, launch, launch_in};
 

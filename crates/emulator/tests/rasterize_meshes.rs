@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `rasterize_meshes` on the emulator against the CPU path: the forward bit by bit, the backward within rounding, both the
 //! same bits in every order of threads and blocks.
-#![expect(clippy::unwrap_used, reason = "a test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
 use std::cell::Cell;
 use std::fmt::Debug;
 
-use patina3d_core::geometry::Scalar;
+use patina3d_core::geometry::{Scalar, pixel_center};
 use patina3d_core::launch::Params;
 use patina3d_core::{Device, Gpu, Tensor, TensorMut, install_emulator};
 use patina3d_emulator::{Order, launch_in};
@@ -87,7 +87,10 @@ fn face(random: &mut Random, shape: Shape) -> [[f64; 3]; 3] {
             0 => face[1] = face[0],
             1 => face[2] = [0, 1, 2].map(|i| 2.0 * face[1][i] - face[0][i]),
             2 => face[random.pick(&[0, 1, 2])][2] = random.pick(&[-1.0, 0.0, 1e-8, 1e-7, 1e-4]),
-            3 => face[random.pick(&[0, 1, 2])][random.pick(&[0, 1, 2])] = random.pick(&[f64::NAN, f64::INFINITY, HUGE, -1e9]),
+            3 => {
+                face[random.pick(&[0, 1, 2])][random.pick(&[0, 1, 2])] =
+                    random.pick(&[f64::NAN, f64::INFINITY, HUGE, -1e9]);
+            }
             4 => face.iter_mut().for_each(|v| *v = [x + 1e-4 * (v[0] - x), y + 1e-4 * (v[1] - y), v[2]]),
             _ => face.iter_mut().for_each(|v| *v = [v[0] * 1e3, v[1] * 1e3, v[2] * 1e-3]),
         },
@@ -302,12 +305,18 @@ fn forward_works_off_lists_longer_than_a_block_keeps() {
 
 #[test]
 fn forward_looks_at_more_groups_than_a_block_has_threads() {
+    // Small faces, each on one pixel, few enough on each to be kept: none may be missed.
     let mut random = Random(8);
-    let mut scene = one_triangle([20, 20], 4);
-    scene.faces = (0..20_000).map(|_| face(&mut random, Shape::Plain)).map(|face| face.map(|[x, y, z]| [x / 9.0, y / 9.0, z])).collect();
+    let mut scene = one_triangle([20, 20], 64);
+    let pixels: Vec<f64> = (0..20).map(|i| pixel_center(i, 20, 20)).collect();
+    let mut small = || {
+        let [x, y, z] = [random.pick(&pixels), random.pick(&pixels), random.uniform(1.0, 2.0)];
+        [[x - 0.02, y - 0.02, z], [x + 0.03, y - 0.01, z], [x, y + 0.03, z]]
+    };
+    scene.faces = (0..20_000).map(|_| small()).collect();
     (scene.first, scene.count) = (vec![0, 9_000], vec![9_000, 11_000]);
     let expected = scene.forward::<f32>(Device::SERIAL);
-    assert!(expected.pix_to_face.iter().any(|&face| face > 19_000));
+    assert_eq!(expected.pix_to_face.iter().filter(|&&face| face >= 0).count(), 20_000);
     assert_eq!(scene.forward::<f32>(emulated(Order::Forward)), expected);
 }
 
@@ -323,7 +332,8 @@ fn ranges_of_faces_may_leave_the_faces_or_share_them() {
     let got = scene.forward::<f64>(emulated(Order::Forward));
     assert_eq!(got, expected);
     let grad = [Some(expected.zbuf.clone()), None, Some(expected.dists.clone())];
-    let [expected, got] = [Device::SERIAL, emulated(Order::Forward)].map(|device| scene.backward(device, &got.pix_to_face, &grad));
+    let [expected, got] =
+        [Device::SERIAL, emulated(Order::Forward)].map(|device| scene.backward(device, &got.pix_to_face, &grad));
     let scale = expected.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
     assert!(got.iter().zip(&expected).all(|(a, b)| (a - b).abs() <= 1e-10 * scale), "{got:?} instead of {expected:?}");
 }
@@ -350,7 +360,11 @@ fn backward_agrees<T: Bits>(seed: u64, shapes: &[Shape], scenes: usize, toleranc
             same_bits("gradient", other, &got[0], &scene, order);
         }
         for (face, grad) in scene.faces.iter().zip(got[0].chunks(9)) {
-            assert!(face.as_flattened().contains(&HUGE) || grad.iter().all(|value| value.wide().is_finite()), "{grad:?} of {face:?} in {:?}", scene.settings);
+            assert!(
+                face.as_flattened().contains(&HUGE) || grad.iter().all(|value| value.wide().is_finite()),
+                "{grad:?} of {face:?} in {:?}",
+                scene.settings
+            );
         }
         let Some(tolerance) = tolerance else { continue };
         for (i, (got, expected)) in got[0].chunks(9).zip(expected.chunks(9)).enumerate() {
@@ -399,7 +413,15 @@ fn a_gradient_may_be_large_small_or_cancel() {
     let size = fragments.zbuf.len();
     for scale in [1e-38, 1e-20, 1.0, 1e20, 1e30] {
         // All but one cancel in pairs.
-        let values = (0..size).map(|i| if i == 0 { scale } else if i % 2 == 0 { 1e3 * scale } else { -1e3 * scale });
+        let values = (0..size).map(|i| {
+            if i == 0 {
+                scale
+            } else if i % 2 == 0 {
+                1e3 * scale
+            } else {
+                -1e3 * scale
+            }
+        });
         let incoming = [Some(values.map(|x| x as f32).collect()), None, None];
         let expected = scene.backward::<f64>(
             Device::SERIAL,
@@ -422,7 +444,8 @@ fn a_gradient_that_is_not_finite_stays_so_and_reaches_its_face_alone() {
     let mut zbuf = vec![1.0_f32; fragments.zbuf.len()];
     for bad in [f32::NAN, f32::INFINITY] {
         zbuf[10] = bad;
-        let got = scene.backward::<f32>(emulated(Order::Forward), &fragments.pix_to_face, &[Some(zbuf.clone()), None, None]);
+        let got =
+            scene.backward::<f32>(emulated(Order::Forward), &fragments.pix_to_face, &[Some(zbuf.clone()), None, None]);
         assert_eq!(fragments.pix_to_face[10], 0);
         assert!(got[2].is_nan() && got[9..].iter().all(|value| value.is_finite()), "{got:?}");
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the build script makes of preprocessed kernels. That the result compiles and runs is the business of `launch.rs`.
+#![expect(clippy::expect_used, reason = "a test")]
 #![expect(dead_code, reason = "the build script uses the rest of the module")]
 
 #[path = "../build/unit.rs"]
@@ -27,7 +28,7 @@ fn kernels_are_listed_with_their_bounds() {
 }
 
 #[test]
-fn no_mark_and_no_line_is_lost() {
+fn marks_go_and_the_lines_of_variables_stay() {
     let text =
         unit::rewrite("PATINA3D_KERNEL void\nPATINA3D_LAUNCH_BOUNDS(\n32) k(P) { PATINA3D_SHARED T a[\n2]; }", "u");
     let text = text.expect("a kernel file");

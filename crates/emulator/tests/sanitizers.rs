@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The address and undefined-behaviour sanitizers see into kernels: each wrong one ends its process with a report that
 //! names the line. Runs in the build that `tools/asan.py` makes.
-#![cfg_attr(not(sanitized), expect(dead_code, reason = "only a build with sanitizers can run these tests"))]
+#![expect(clippy::expect_used, reason = "a test")]
 
 use std::env;
 use std::process::Command;

@@ -17,8 +17,6 @@ struct Decimal {
     negative: bool,
     mantissa: u64,
     exponent: i64,
-    /// Digits past the nineteenth were dropped.
-    truncated: bool,
     len: usize,
 }
 
@@ -58,22 +56,22 @@ fn decimal(bytes: &[u8]) -> Option<Decimal> {
     if digits == 0 {
         return None;
     }
-    let mut truncated = false;
     if digits > 19 {
-        (mantissa, exponent, truncated) = first_nineteen_digits(&bytes[first_digit..at]);
+        (mantissa, exponent) = first_nineteen_digits(&bytes[first_digit..at]);
     }
     if matches!(bytes.get(at), Some(b'e' | b'E')) {
         let (power, len) = integer(&bytes[at + 1..])?;
         exponent = exponent.saturating_add(power);
         at += 1 + len;
     }
-    Some(Decimal { negative, mantissa, exponent, truncated, len: at })
+    Some(Decimal { negative, mantissa, exponent, len: at })
 }
 
-/// Mantissa, exponent, and whether digits other than leading zeros had to be dropped.
+/// Mantissa and exponent of the first nineteen digits after leading zeros; the others are dropped, and the mantissa
+/// is then above 10^18.
 #[cold]
-fn first_nineteen_digits(digits: &[u8]) -> (u64, i64, bool) {
-    let (mut mantissa, mut exponent, mut kept, mut in_fraction, mut truncated) = (0_u64, 0_i64, 0, false, false);
+fn first_nineteen_digits(digits: &[u8]) -> (u64, i64) {
+    let (mut mantissa, mut exponent, mut kept, mut in_fraction) = (0_u64, 0_i64, 0, false);
     for &byte in digits {
         if byte == b'.' {
             in_fraction = true;
@@ -82,11 +80,10 @@ fn first_nineteen_digits(digits: &[u8]) -> (u64, i64, bool) {
             kept += usize::from(mantissa > 0);
             exponent -= i64::from(in_fraction);
         } else {
-            truncated = true;
             exponent += i64::from(!in_fraction);
         }
     }
-    (mantissa, exponent, truncated)
+    (mantissa, exponent)
 }
 
 #[inline(always)]
@@ -120,7 +117,7 @@ pub(crate) fn integer(bytes: &[u8]) -> Option<(i64, usize)> {
 /// A float that text can be read into.
 pub(crate) trait Float: Copy + std::str::FromStr {
     /// The value of a decimal where one float operation is certain to give it.
-    fn from_decimal(mantissa: u64, exponent: i64, truncated: bool) -> Option<Self>;
+    fn from_decimal(mantissa: u64, exponent: i64) -> Option<Self>;
     fn negated(self) -> Self;
 }
 
@@ -128,7 +125,7 @@ impl Float for f32 {
     /// The double is within a few units of the true value, so both round to the same single unless a midpoint of two
     /// neighbouring singles lies between them.
     #[inline]
-    fn from_decimal(mantissa: u64, exponent: i64, _truncated: bool) -> Option<Self> {
+    fn from_decimal(mantissa: u64, exponent: i64) -> Option<Self> {
         const MIDPOINT: u64 = 1 << 28;
         const MARGIN: u64 = 8;
         let value = nearly(mantissa, exponent)?;
@@ -143,10 +140,10 @@ impl Float for f32 {
 }
 
 impl Float for f64 {
-    /// Both operands are exact, so the one operation rounds correctly.
+    /// Both operands are exact (no digit was dropped from so small a mantissa), so the one operation rounds correctly.
     #[inline]
-    fn from_decimal(mantissa: u64, exponent: i64, truncated: bool) -> Option<Self> {
-        if truncated || mantissa > 1 << 53 {
+    fn from_decimal(mantissa: u64, exponent: i64) -> Option<Self> {
+        if mantissa > 1 << 53 {
             return None;
         }
         nearly(mantissa, exponent)
@@ -162,7 +159,7 @@ impl Float for f64 {
 #[inline]
 pub(crate) fn float<T: Float>(bytes: &[u8]) -> Option<(T, usize)> {
     let decimal = decimal(bytes)?;
-    let value = T::from_decimal(decimal.mantissa, decimal.exponent, decimal.truncated)?;
+    let value = T::from_decimal(decimal.mantissa, decimal.exponent)?;
     Some((if decimal.negative { value.negated() } else { value }, decimal.len))
 }
 

@@ -171,6 +171,11 @@ fn writes_what_it_reads() -> Result<(), Error> {
     obj::write(&mesh, 0, &mut out)?;
     assert!(String::from_utf8_lossy(&out).ends_with("f 1/1/1 2/1/1 1/1/1\nf 2/1 1/1 1/1"));
 
+    mesh.faces_uvs = Some(&[[-1; 3], [0, 0, 0]]);
+    out.clear();
+    obj::write(&mesh, 0, &mut out)?;
+    assert!(String::from_utf8_lossy(&out).ends_with("f 1//1 2//1 1//1\nf 2/1 1/1 1/1"));
+
     let obj = obj::read(&out)?;
     assert_eq!(obj.faces, mesh.faces);
     assert_eq!(Some(&obj.faces_normals[..]), mesh.faces_normals);

@@ -106,7 +106,11 @@ impl<T: Number> Centres<T> {
 fn face_ranges(x: &Inputs<'_>, sizes: Sizes) -> Result<Vec<Range<usize>>> {
     let (first, count) = (x.mesh_to_face_first_idx.as_slice::<i64>()?, x.num_faces_per_mesh.as_slice::<i64>()?);
     let clamp = |number: i64| number.clamp(0, sizes.f as i64) as usize;
-    Ok(first.iter().zip(count).map(|(&first, &count)| clamp(first)..clamp(first.saturating_add(count.max(0)))).collect())
+    Ok(first
+        .iter()
+        .zip(count)
+        .map(|(&first, &count)| clamp(first)..clamp(first.saturating_add(count.max(0))))
+        .collect())
 }
 
 /// Rows of one image in the four outputs.

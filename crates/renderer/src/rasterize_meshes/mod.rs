@@ -20,7 +20,7 @@
 //! 1. `w = barycentric_coordinates(p, v0, v1, v2)`; `u = perspective_correct(w, z0, z1, z2)`, or w without the
 //!    correction; `c = clip_barycentric(u)`, or u without clipping.
 //! 2. `z = c0 z0 + c1 z1 + c2 z2`; `d = point_triangle_dist2(p, v0, v1, v2)`; inside = u0 > 0 and u1 > 0 and u2 > 0.
-//! 3. The face hits if 0 <= z < infinity, d < infinity, and it is inside or d < blur_radius.
+//! 3. The face hits if 0 <= z < infinity, d < infinity, and it is inside or `d < blur_radius`.
 //!
 //! **Halves.** A face that hits yields, and does not count, if it has a neighbour which hits at the same pixel and
 //! beats it: an inside one beats one that is not; else the smaller d; else the lower index. The rule looks at these two

@@ -226,7 +226,7 @@ struct LongList {
 
     __device__ void insert(T depth, uint32_t face) {
         int64_t i = size < k ? size++ : k - 1;
-        for (; i > 0 && depth <= z[i - 1]; --i) {
+        for (; i > 0 && depth < z[i - 1]; --i) {
             z[i] = z[i - 1];
             faces[i] = faces[i - 1];
         }

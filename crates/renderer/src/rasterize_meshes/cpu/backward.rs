@@ -66,7 +66,9 @@ pub(in super::super) fn backward<T: Number>(
             for (_, sums) in &bands {
                 let from = sums.faces.partition_point(|&(face, _)| (face as usize) < first);
                 for &(face, place) in &sums.faces[from..] {
-                    let Some(grad) = grad.get_mut((face as usize - first) * 9..(face as usize - first + 1) * 9) else { break };
+                    let Some(grad) = grad.get_mut((face as usize - first) * 9..(face as usize - first + 1) * 9) else {
+                        break;
+                    };
                     for (grad, &sum) in grad.iter_mut().zip(&sums.sums[place as usize]) {
                         *grad = *grad + sum;
                     }

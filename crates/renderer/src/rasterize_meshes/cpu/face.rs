@@ -204,7 +204,8 @@ fn beyond<T: Number>(v: [Vec2<T>; 3], low: Vec2<T>, high: Vec2<T>, area: T, rule
         // So thin that rounding decided the sign.
         return [T::of(f64::INFINITY); 3];
     }
-    let farthest = greater(greater(magnitude(low[0]), magnitude(high[0])), greater(magnitude(low[1]), magnitude(high[1])));
+    let farthest =
+        greater(greater(magnitude(low[0]), magnitude(high[0])), greater(magnitude(low[1]), magnitude(high[1])));
     let products = T::of(2.0) * (high[0] - low[0]) * (high[1] - low[1]);
     let distance = rule.reach * T::of(1.001) + T::of(64.0) * T::ULP * farthest;
     [[1, 2], [2, 0], [0, 1]].map(|[a, b]| {

@@ -242,7 +242,17 @@ fn agrees_with_the_contract_to_the_bit() {
 fn halves_yield_before_the_cut() {
     let mut scene = soup::<f32>(1, 200, 0.8);
     // Mutual neighbours, some of a face with itself or with none, one that is not mutual.
-    let neighbors = (0..200).map(|i| if i % 7 == 0 { i } else if i % 5 == 0 { -1 } else { i ^ 1 }).collect();
+    let neighbors = (0..200)
+        .map(|i| {
+            if i % 7 == 0 {
+                i
+            } else if i % 5 == 0 {
+                -1
+            } else {
+                i ^ 1
+            }
+        })
+        .collect();
     scene.neighbors = Some(neighbors);
     agree(&scene);
 }

@@ -30,7 +30,7 @@ pub(super) struct Hit<T> {
 /// The hits of a tile in the order of faces, pruned now and then to the K first of each pixel.
 pub(super) struct Hits<T> {
     k: usize,
-    hits: Vec<Hit<T>>,
+    found: Vec<Hit<T>>,
     /// For each pixel that already has K hits, the greatest z among them: faces to come must stay below. Empty before
     /// the first pruning.
     bound: Vec<T>,
@@ -42,11 +42,11 @@ pub(super) struct Hits<T> {
 
 impl<T: Number> Hits<T> {
     pub(super) fn new(k: usize) -> Self {
-        Self { k, hits: Vec::new(), bound: Vec::new(), first: Vec::new(), order: Vec::new() }
+        Self { k, found: Vec::new(), bound: Vec::new(), first: Vec::new(), order: Vec::new() }
     }
 
     pub(super) fn clear(&mut self) {
-        self.hits.clear();
+        self.found.clear();
         self.bound.clear();
     }
 
@@ -54,7 +54,7 @@ impl<T: Number> Hits<T> {
     pub(super) fn rank(&mut self, pixels: usize) -> Ranked<'_, T> {
         self.first.clear();
         self.first.resize(pixels + 1, 0);
-        for hit in &self.hits {
+        for hit in &self.found {
             self.first[hit.pixel as usize] += 1;
         }
         let mut end = 0;
@@ -63,9 +63,9 @@ impl<T: Number> Hits<T> {
             *first = end;
         }
         self.order.clear();
-        self.order.resize(self.hits.len(), (T::default(), 0));
+        self.order.resize(self.found.len(), (T::default(), 0));
         // From the back, so that each pixel's hits stay in the order of faces and `first` ends up at their beginnings.
-        for (place, hit) in self.hits.iter().enumerate().rev() {
+        for (place, hit) in self.found.iter().enumerate().rev() {
             let first = &mut self.first[hit.pixel as usize];
             *first -= 1;
             self.order[*first] = (hit.z, place);
@@ -77,13 +77,13 @@ impl<T: Number> Hits<T> {
                 group.sort_by(|a, b| a.0.partial_cmp(&b.0).unwrap_or(Ordering::Equal));
             }
         }
-        Ranked { hits: &self.hits, first: &self.first, order: &self.order }
+        Ranked { hits: &self.found, first: &self.first, order: &self.order }
     }
 
     /// Forgets the hits that cannot be among the K first of their pixel, if there are many.
     fn prune(&mut self, pixels: usize) {
         let many = pixels.saturating_mul(self.k).saturating_mul(2).max(HITS);
-        if self.hits.len() < many {
+        if self.found.len() < many {
             return;
         }
         let k = self.k;
@@ -97,7 +97,7 @@ impl<T: Number> Hits<T> {
                 bound[pixel] = kept[kept.len() - 1].z;
             }
         }
-        self.hits = kept;
+        self.found = kept;
         self.bound = bound;
     }
 }
@@ -249,7 +249,7 @@ fn draw<T: Number, S: Simd<Real = T>>(
                 let lane = hit.trailing_zeros() as usize % MOST_LANES;
                 hit &= hit - 1;
                 let inside = samples.inside >> lane & 1 == 1;
-                hits.hits.push(Hit {
+                hits.found.push(Hit {
                     z: z[lane],
                     dist: if inside { -dist2[lane] } else { dist2[lane] },
                     bary: [bary0[lane], bary1[lane], bary2[lane]],

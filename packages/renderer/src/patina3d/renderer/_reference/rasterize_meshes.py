@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The definition of ``rasterize_meshes``: every face at every pixel, in plain torch."""
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -24,6 +24,7 @@ _EPSILON = 1e-8
 _CLIP_EPSILON = 1e-5
 
 _Coordinates = tuple[Tensor, Tensor, Tensor]
+_Number = TypeVar("_Number", float, Tensor)
 
 
 def non_square_ndc_range(S1: int, S2: int) -> float:
@@ -40,7 +41,7 @@ def non_square_ndc_range(S1: int, S2: int) -> float:
     return S1 * 2.0 / S2 if S1 > S2 else 2.0
 
 
-def pix_to_non_square_ndc(i: float | Tensor, S1: int, S2: int) -> float | Tensor:
+def pix_to_non_square_ndc(i: _Number, S1: int, S2: int) -> _Number:
     """The NDC coordinate of the centre of pixel ``i`` of a side of ``S1`` pixels.
 
     ``-o + (r i + o) / S1`` with the range r of :func:`non_square_ndc_range` and ``o = r / 2``. Numbers ascend with NDC:
@@ -217,7 +218,6 @@ def rasterize_faces(
     numbers = {"dtype": face_verts.dtype, "device": face_verts.device}
     x = pix_to_non_square_ndc(torch.arange(width, **numbers).flip(0), width, height)
     y = pix_to_non_square_ndc(torch.arange(height, **numbers).flip(0), height, width)
-    assert isinstance(x, Tensor) and isinstance(y, Tensor)
     pixels = torch.cartesian_prod(y, x).reshape(-1, 2).flip(-1)
     blur = torch.tensor(blur_radius, **numbers)
 

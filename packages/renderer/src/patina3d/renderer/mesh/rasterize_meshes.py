@@ -21,8 +21,8 @@ from patina3d.renderer._reference.rasterize_meshes import (
     rasterize_faces,
 )
 from patina3d.renderer.mesh.clip import (
-    ClippedFaces,
     ClipFrustum,
+    ClippedFaces,
     clip_faces,
     convert_clipped_rasterization_to_original_faces,
 )
@@ -203,14 +203,15 @@ def rasterize_meshes(
     (z, face index) are kept. The order is total, so the result is unique: the same in every run, on every device.
 
     Faces with an area :math:`|e(v_0, v_1, v_2)| \le 10^{-8}`, a depth below 1e-8 or a number that is not finite are not
-    drawn. Of a face that clipping cut into two halves, one half is kept at a pixel: one that contains it before one that
-    does not, else the one with the smaller d.
+    drawn. Of a face that clipping cut into two halves, one half is kept at a pixel: one that contains it before one
+    that does not, else the one with the smaller d.
 
     Args:
         meshes: batch of N meshes with vertices in NDC and depth. float32 or float64; float16 and bfloat16 are computed
             in float32. Meshes without faces give empty images.
         image_size: (H, W) in pixels, or one number for both.
-        blur_radius: a **squared** NDC distance: how near a face must come to a pixel that it does not cover. At least 0.
+        blur_radius: a **squared** NDC distance: how near a face must come to a pixel that it does not cover. Not
+            negative.
         faces_per_pixel: K, any number.
         bin_size: accepted for compatibility; has no effect. Any number of faces is handled exactly.
         max_faces_per_bin: accepted for compatibility; has no effect.

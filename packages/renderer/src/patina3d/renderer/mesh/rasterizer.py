@@ -85,6 +85,16 @@ class MeshRasterizer(nn.Module):
     Args:
         cameras: batch of 1 or N cameras for N meshes; may be given at each call instead.
         raster_settings: how to rasterize; by default `RasterizationSettings()`; may be given at each call instead.
+
+    Example:
+        >>> from patina3d.renderer import FoVPerspectiveCameras
+        >>> verts = torch.tensor([[1.0, -1.0, 3.0], [-1.0, -1.0, 3.0], [0.0, 1.0, 3.0]])
+        >>> rasterizer = MeshRasterizer(FoVPerspectiveCameras(), RasterizationSettings(image_size=4))
+        >>> rasterizer(Meshes([verts], [torch.tensor([[0, 1, 2]])])).pix_to_face[0, ..., 0]
+        tensor([[-1, -1, -1, -1],
+                [-1, -1, -1, -1],
+                [-1,  0,  0, -1],
+                [-1, -1, -1, -1]])
     """
 
     def __init__(self, cameras: Any = None, raster_settings: RasterizationSettings | None = None) -> None:

@@ -45,6 +45,14 @@ class ShaderBase(nn.Module):
         lights: batch of 1 or N lights, by default ``PointLights()``.
         materials: batch of 1 or N materials. The default reflects light as it is, in any number of channels.
         blend_params: by default ``BlendParams()``.
+
+    Example:
+        >>> from patina3d.renderer import FoVPerspectiveCameras
+        >>> class DistanceShader(ShaderBase):
+        ...     def forward(self, fragments, meshes, **kwargs):
+        ...         return fragments.zbuf[..., :1]
+        >>> DistanceShader(cameras=FoVPerspectiveCameras()).blend_params.sigma
+        0.0001
     """
 
     def __init__(

@@ -86,6 +86,20 @@ def gouraud_shading(meshes: "Meshes", fragments: "Fragments", lights: Any, camer
         ValueError: for other textures, or a batch of lights, cameras or materials that is neither 1 nor N.
 
     Cost: O(V) lighting and O(slots that hold a face) interpolation.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> from patina3d.renderer import FoVPerspectiveCameras, Materials, PointLights
+        >>> from patina3d.structures import Meshes
+        >>> verts = torch.tensor([[1.0, -1.0, 3.0], [-1.0, -1.0, 3.0], [0.0, 1.0, 3.0]])
+        >>> mesh = Meshes([verts], [torch.tensor([[0, 1, 2]])], TexturesVertex([torch.ones(3, 3)]))
+        >>> seen = SimpleNamespace(
+        ...     pix_to_face=torch.tensor([[[[0, -1]]]]), bary_coords=torch.full((1, 1, 1, 2, 3), 1 / 3)
+        ... )
+        >>> setting = PointLights(location=((0.0, 0.0, 0.0),)), FoVPerspectiveCameras(), Materials()
+        >>> gouraud_shading(mesh, seen, *setting)[0, 0, 0]
+        tensor([[0.7758, 0.7758, 0.7758],
+                [0.0000, 0.0000, 0.0000]])
     """
     name = "gouraud_shading"
     if not isinstance(meshes.textures, TexturesVertex):
@@ -119,6 +133,20 @@ def flat_shading(
         ValueError: for a batch of lights, cameras or materials that is neither 1 nor N.
 
     Cost: O(slots that hold a face) on the CPU, O(N H W K) on a GPU and when compiled.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> from patina3d.renderer import FoVPerspectiveCameras, Materials, PointLights
+        >>> from patina3d.structures import Meshes
+        >>> verts = torch.tensor([[1.0, -1.0, 3.0], [-1.0, -1.0, 3.0], [0.0, 1.0, 3.0]])
+        >>> mesh = Meshes([verts], [torch.tensor([[0, 1, 2]])], TexturesVertex([torch.ones(3, 3)]))
+        >>> seen = SimpleNamespace(
+        ...     pix_to_face=torch.tensor([[[[0, -1]]]]), bary_coords=torch.full((1, 1, 1, 2, 3), 1 / 3)
+        ... )
+        >>> setting = PointLights(location=((0.0, 0.0, 0.0),)), FoVPerspectiveCameras(), Materials()
+        >>> flat_shading(mesh, seen, *setting, mesh.sample_textures(seen))[0, 0, 0]
+        tensor([[0.8393, 0.8393, 0.8393],
+                [0.0000, 0.0000, 0.0000]])
     """
     if type(lights) is AmbientLights:
         return texels * _ambient(lights, materials, texels)

@@ -277,6 +277,14 @@ class Meshes:
         """
         return self._topology.edges()[0]
 
+    def hinges_packed(self) -> Tensor:
+        """Every pair of faces that share an edge: (H, 4) int64 packed vertices v0, v1, a, b.
+
+        (v0, v1) is the edge, a and b are the corners of the two faces that are not on it. An edge of k faces has
+        k (k - 1) / 2 pairs. Computed once a topology.
+        """
+        return self._topology.hinges()
+
     def faces_packed_to_edges_packed(self) -> Tensor:
         """(sum F_n, 3): column k is the edge opposite corner k, an index into ``edges_packed()``."""
         return self._topology.edges()[1]

@@ -79,6 +79,12 @@ class Topology:
         return unique_edges(self.faces_packed(), self.verts.total)
 
     @once
+    def hinges(self) -> Tensor:
+        """(H, 4) packed vertices v0, v1, a, b: an edge and the opposite corners of two of its faces, for every pair."""
+        edges, edge_of_face = self.edges()
+        return _face_pairs(edges, edge_of_face, self.faces_packed())
+
+    @once
     def mesh_of_edge(self) -> Tensor:
         """(sum E_n,) int64: the mesh of each edge."""
         return gather_rows(self.verts.element_of_row(), self.edges()[0][:, 0])
@@ -154,6 +160,19 @@ def unique_edges(faces: Tensor, num_verts: int) -> tuple[Tensor, Tensor]:
         return unique.new_zeros((0, 2)), edge_of_face.reshape(-1, 3)
     edges = torch.stack([unique.div(num_verts, rounding_mode="floor"), unique % num_verts], dim=1)
     return edges, edge_of_face.reshape(-1, 3)
+
+
+def _face_pairs(edges: Tensor, edge_of_face: Tensor, faces: Tensor) -> Tensor:
+    edge, corner = edge_of_face.reshape(-1).sort(stable=True)
+    opposite = faces.reshape(-1)[corner]
+    pairs = []
+    # The faces of an edge stand side by side now; a manifold edge has two, so one round finds all pairs.
+    for apart in range(1, edge.shape[0]):
+        first = (edge[apart:] == edge[:-apart]).nonzero()[:, 0]
+        if first.shape[0] == 0:
+            break
+        pairs.append(torch.cat([edges[edge[first]], opposite[first, None], opposite[first + apart, None]], dim=1))
+    return torch.cat(pairs) if pairs else edges.new_zeros((0, 4))
 
 
 def _uniform_laplacian(edges: Tensor, num_verts: int, dtype: torch.dtype) -> Tensor:

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recover a mesh from pictures of an object."""
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from patina3d.loss import mesh_edge_loss, mesh_laplacian_smoothing, mesh_normal_consistency
+from patina3d.models.views import Views, select_lights
+from patina3d.renderer import (
+    BlendParams,
+    MeshRasterizer,
+    RasterizationSettings,
+    SoftPhongShader,
+    TexturesVertex,
+)
+from patina3d.structures import Meshes
+from patina3d.utils import ico_sphere
+
+__all__ = ["FitSettings", "MeshFit"]
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """What governs a fit; lengths are those of the unit ball that holds the object."""
+
+    iterations: int = 600
+    views_per_step: int = 2
+    sphere_level: int = 4  # the start is an ico_sphere of 20 * 4**level faces
+    sphere_radius: float = 0.6
+    learning_rate: float = 1e-2  # of vertices; falls to a tenth along a cosine
+    color_learning_rate: float = 3e-2
+    sigma: float = 1e-4  # softness of a face's border, squared NDC
+    gamma: float = 1e-4
+    faces_per_pixel: int = 16
+    silhouette: float = 1.0  # weights of the terms
+    rgb: float = 1.0
+    edge: float = 1.0
+    laplacian: float = 0.3
+    normal: float = 0.02
+    seed: int = 0
+
+
+class MeshFit:
+    """A mesh that moves towards pictures, one step at a time.
+
+    The loss is that of N. Ravi et al., "Accelerating 3D Deep Learning with PyTorch3D", 2020: the silhouette term of its
+    equation 3, ``1 - IoU`` of soft and true silhouettes, the mean squared difference of colours, and the edge, Laplacian
+    and normal-consistency terms that keep the surface smooth. Each step renders some of the views, chosen by the seed and
+    the number of the step alone, so a fit that was interrupted and resumed ends in the same mesh.
+
+    Args:
+        views: pictures to match.
+        settings: weights and sizes.
+
+    Example:
+        >>> from patina3d.models import views_around
+        >>> ball = ico_sphere(1).scale_verts(0.8)
+        >>> ball.textures = TexturesVertex(torch.full_like(ball.verts_padded(), 0.5))
+        >>> fit = MeshFit(views_around(ball, 4, 16), FitSettings(iterations=2, sphere_level=1))
+        >>> first, second = fit.advance()["loss"], fit.advance()["loss"]
+        >>> fit.step, len(fit.mesh().verts_packed())
+        (2, 42)
+    """
+
+    def __init__(self, views: Views, settings: FitSettings | None = None) -> None:
+        self.views = views
+        self.settings = settings = settings or FitSettings()
+        device = views.rgb.device
+        self.start = ico_sphere(settings.sphere_level, device).scale_verts(settings.sphere_radius)
+        self.offsets = torch.zeros_like(self.start.verts_packed(), requires_grad=True)
+        # Colours live behind a sigmoid, which keeps them in (0, 1).
+        self.color_logits = torch.zeros_like(self.start.verts_packed(), requires_grad=True)
+        self.optimizer = torch.optim.Adam(
+            [
+                {"params": [self.offsets], "lr": settings.learning_rate},
+                {"params": [self.color_logits], "lr": settings.color_learning_rate},
+            ]
+        )
+        self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._rate)
+        self.history: list[dict[str, float]] = []
+        blend = BlendParams(sigma=settings.sigma, gamma=settings.gamma)
+        self._rasterizer = MeshRasterizer(
+            raster_settings=RasterizationSettings(
+                image_size=views.rgb.shape[1],
+                # Beyond this distance the sigmoid of a border is below 1e-4.
+                blur_radius=math.log(1e4 - 1) * settings.sigma,
+                faces_per_pixel=settings.faces_per_pixel,
+            )
+        )
+        self._shader = SoftPhongShader(device=device, blend_params=blend)
+
+    @property
+    def step(self) -> int:
+        """How many steps were made."""
+        return len(self.history)
+
+    def mesh(self) -> Meshes:
+        """The mesh as it is now, coloured; its gradient leads to the parameters."""
+        mesh = self.start.offset_verts(self.offsets)
+        mesh.textures = TexturesVertex(self.color_logits.sigmoid()[None])
+        return mesh
+
+    def render(self, mesh: Meshes, chosen: Tensor) -> Tensor:
+        """Soft pictures (B, S, S, 4) of the mesh from the views numbered ``chosen``."""
+        cameras, lights = self.views.cameras[chosen], select_lights(self.views.lights, chosen)
+        batch = mesh.extend(len(chosen))
+        fragments = self._rasterizer(batch, cameras=cameras)
+        return self._shader(fragments, batch, cameras=cameras, lights=lights)
+
+    def advance(self) -> dict[str, float]:
+        """Make one step of Adam; returns the terms of the loss before it."""
+        settings = self.settings
+        chosen = self._choose()
+        mesh = self.mesh()
+        image = self.render(mesh, chosen)
+        index = chosen.to(image.device)
+        terms = {
+            "silhouette": silhouette_loss(image[..., 3], self.views.silhouette[index]),
+            "rgb": (image[..., :3] - self.views.rgb[index]).square().mean(),
+            "edge": mesh_edge_loss(mesh),
+            "laplacian": mesh_laplacian_smoothing(mesh),
+            "normal": mesh_normal_consistency(mesh),
+        }
+        weights = asdict(settings)
+        loss = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        self.scheduler.step()
+        values = torch.stack([loss.detach(), *(term.detach() for term in terms.values())]).tolist()
+        self.history.append(dict(zip(["loss", *terms], values, strict=True)))
+        return self.history[-1]
+
+    def save(self, path: Path) -> None:
+        """Write all that `load` needs to go on."""
+        state = {
+            "settings": asdict(self.settings),
+            "offsets": self.offsets.detach(),
+            "color_logits": self.color_logits.detach(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "history": self.history,
+        }
+        torch.save(state, path)
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint of a fit with the same settings.
+
+        Raises:
+            ValueError: the checkpoint is of a fit with other settings.
+        """
+        state: dict[str, Any] = torch.load(path, map_location=self.offsets.device, weights_only=True)
+        differing = [name for name, value in asdict(self.settings).items() if state["settings"].get(name) != value]
+        if differing:
+            raise ValueError(f"MeshFit.load: {path} must be of a fit with the same settings, got other {', '.join(differing)}")
+        with torch.no_grad():
+            self.offsets.copy_(state["offsets"])
+            self.color_logits.copy_(state["color_logits"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scheduler.load_state_dict(state["scheduler"])
+        self.history = state["history"]
+
+    def _rate(self, step: int) -> float:
+        progress = min(step / max(self.settings.iterations, 1), 1.0)
+        return 0.1 + 0.9 * (1 + math.cos(math.pi * progress)) / 2
+
+    def _choose(self) -> Tensor:
+        """The views of this step: every view comes once before any comes again."""
+        per_step = min(self.settings.views_per_step, len(self.views))
+        steps_per_round = len(self.views) // per_step
+        round_, place = divmod(self.step, steps_per_round)
+        generator = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + round_)
+        order = torch.randperm(len(self.views), generator=generator)
+        return order[place * per_step : (place + 1) * per_step]
+
+
+def silhouette_loss(predicted: Tensor, true: Tensor) -> Tensor:
+    r"""One minus the soft intersection over union of silhouettes (B, S, S), averaged over the batch.
+
+    .. math:: 1 - \frac{\lVert \hat S \odot S \rVert_1}{\lVert \hat S + S - \hat S \odot S \rVert_1}
+
+    Two empty silhouettes are equal: their loss is 0.
+    """
+    both = (predicted * true).sum((1, 2))
+    either = (predicted + true).sum((1, 2)) - both
+    return (1 - torch.where(either > 0, both / torch.where(either > 0, either, 1), 1)).mean()

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Chamfer distance between point clouds."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from patina3d.ops.knn import knn_gather, knn_points
+
+__all__ = ["chamfer_distance"]
+
+_NAME = "chamfer_distance"
+
+
+class _Cloud(NamedTuple):
+    """A padded batch of clouds."""
+
+    points: Tensor  # (N, P, D)
+    lengths: Tensor | None  # (N,), or None where every point counts
+    normals: Tensor | None  # (N, P, D)
+
+    def counts(self) -> Tensor | int:
+        """Points of each cloud, at least 1."""
+        return max(self.points.shape[1], 1) if self.lengths is None else self.lengths.clamp(min=1)
+
+
+def chamfer_distance(
+    x: Any,
+    y: Any,
+    x_lengths: Tensor | None = None,
+    y_lengths: Tensor | None = None,
+    x_normals: Tensor | None = None,
+    y_normals: Tensor | None = None,
+    weights: Tensor | None = None,
+    batch_reduction: str | None = "mean",
+    point_reduction: str | None = "mean",
+    norm: int = 2,
+    single_directional: bool = False,
+    abs_cosine: bool = True,
+) -> tuple[Any, Any]:
+    r"""Distance of each point to the other cloud, reduced over points, directions and the batch.
+
+    .. math::
+        d_i = \min_j \lVert x_i - y_j \rVert_2^2 \ \text{or}\ \lVert x_i - y_j \rVert_1, \qquad
+        c_i = 1 - |\cos(n^x_i, n^y_{j(i)})|
+
+    and the same from y to x; the two directions are added (for ``point_reduction="max"`` the larger one is taken: the
+    Hausdorff distance). From H. Fan, H. Su, L. Guibas, "A Point Set Generation Network", CVPR 2017.
+
+    Args:
+        x: (N, P1, D) float32 or float64 tensor, or `Pointclouds`, whose own lengths and normals then replace the
+            arguments. float16 and bfloat16 are computed in float32.
+        y: (N, P2, D), or `Pointclouds`, likewise.
+        x_lengths: (N,) int64, points of each cloud that count; ``None`` means all.
+        y_lengths: (N,) int64, likewise.
+        x_normals: (N, P1, D), any length; used only when both clouds have normals.
+        y_normals: (N, P2, D).
+        weights: (N,) non-negative, multiplies each cloud's terms. (Negative values are seen on the CPU only: looking
+            at them would wait for the device.)
+        batch_reduction: "mean" (over the batch, or over the weights), "sum", or ``None`` for (N,).
+        point_reduction: "mean" (over the points that count), "sum", "max", or ``None`` for one value a point; with
+            ``None`` ``batch_reduction`` must be ``None`` too.
+        norm: 2 for squared Euclidean distance, 1 for the sum of absolute differences.
+        single_directional: only from x to y.
+        abs_cosine: whether normals may point either way.
+
+    Returns:
+        A pair ``(loss, loss_normals)``; ``loss_normals`` is ``None`` without normals. With ``point_reduction=None`` each
+        is (N, P1) and (N, P2) in a tuple, or (N, P1) alone when single-directional.
+
+    Differentiable in x, y and both normals, with the matching held fixed. A cloud without points adds 0 in both
+    directions, with zero gradients. At ties the lower index matches.
+
+    Raises:
+        ValueError: shapes, lengths, reductions, norm or weights do not fit.
+        TypeError: x or y is neither a tensor nor `Pointclouds`.
+
+    Cost: two calls of `knn_points` with K = 1; no synchronisation with the device.
+
+    Example:
+        >>> x = torch.tensor([[[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]])
+        >>> chamfer_distance(x, x + torch.tensor([0.0, 0.0, 2.0]))
+        (tensor(8.), None)
+    """
+    _check_reductions(batch_reduction, point_reduction, norm)
+    cloud_x, cloud_y = _cloud("x", x, x_lengths, x_normals), _cloud("y", y, y_lengths, y_normals)
+    _check_pair(cloud_x, cloud_y, weights)
+    if point_reduction == "max" and cloud_x.normals is not None and cloud_y.normals is not None:
+        raise ValueError(f'{_NAME}: point_reduction must not be "max" when normals are given')
+
+    terms = [_one_way(cloud_x, cloud_y, weights, norm, abs_cosine)]
+    if not single_directional:
+        terms.append(_one_way(cloud_y, cloud_x, weights, norm, abs_cosine))
+    clouds = (cloud_x, cloud_y)[: len(terms)]
+    distances = _reduce([term[0] for term in terms], clouds, weights, batch_reduction, point_reduction)
+    normal_terms = [term[1] for term in terms if term[1] is not None]
+    normals = _reduce(normal_terms, clouds, weights, batch_reduction, point_reduction) if normal_terms else None
+    return distances, normals
+
+
+def _one_way(
+    x: _Cloud, y: _Cloud, weights: Tensor | None, norm: int, abs_cosine: bool
+) -> tuple[Tensor, Tensor | None]:
+    """The terms (N, P1) of each point of x; 0 where there is no point, or nothing to match it with."""
+    nearest = knn_points(x.points, y.points, x.lengths, y.lengths, norm=norm, K=1)
+    distances = nearest.dists[..., 0]
+    cosines = None
+    if x.normals is not None and y.normals is not None:
+        matched = knn_gather(y.normals, nearest.idx, y.lengths)[:, :, 0]
+        cosine = torch.nn.functional.cosine_similarity(x.normals, matched, dim=2, eps=1e-6)
+        cosines = 1 - (cosine.abs() if abs_cosine else cosine)
+        valid = _valid(x, y)
+        if valid is not None:
+            cosines = torch.where(valid, cosines, 0)
+    if weights is not None:
+        distances = distances * weights[:, None]
+        cosines = None if cosines is None else cosines * weights[:, None]
+    return distances, cosines
+
+
+def _valid(x: _Cloud, y: _Cloud) -> Tensor | None:
+    """(N or 1, P1 or 1): which points of x count and have something to match."""
+    if y.points.shape[1] == 0:
+        return torch.zeros((1, 1), dtype=torch.bool, device=x.points.device)
+    valid = None if y.lengths is None else (y.lengths > 0)[:, None]
+    if x.lengths is not None:
+        within = torch.arange(x.points.shape[1], device=x.points.device) < x.lengths[:, None]
+        valid = within if valid is None else within & valid
+    return valid
+
+
+def _reduce(
+    terms: list[Tensor],
+    clouds: tuple[_Cloud, ...],
+    weights: Tensor | None,
+    batch_reduction: str | None,
+    point_reduction: str | None,
+) -> Any:
+    if point_reduction is None:
+        return tuple(terms) if len(terms) > 1 else terms[0]
+    per_cloud = [_over_points(term, cloud, point_reduction) for term, cloud in zip(terms, clouds, strict=True)]
+    total = per_cloud[0]
+    if len(per_cloud) > 1:
+        total = torch.maximum(*per_cloud) if point_reduction == "max" else per_cloud[0] + per_cloud[1]
+    if batch_reduction is None:
+        return total
+    if batch_reduction == "sum":
+        return total.sum()
+    if weights is None:
+        return total.sum() / max(total.shape[0], 1)
+    weight = weights.sum()
+    return torch.where(weight > 0, total.sum() / torch.where(weight > 0, weight, 1), 0)
+
+
+def _over_points(term: Tensor, cloud: _Cloud, point_reduction: str) -> Tensor:
+    if point_reduction == "max":
+        return term.amax(1) if term.shape[1] > 0 else term.sum(1)
+    total = term.sum(1)
+    return total / cloud.counts() if point_reduction == "mean" else total
+
+
+def _cloud(name: str, points: Any, lengths: Tensor | None, normals: Tensor | None) -> _Cloud:
+    if hasattr(points, "points_padded") and hasattr(points, "num_points_per_cloud"):
+        lengths, normals, points = points.num_points_per_cloud(), points.normals_padded(), points.points_padded()
+    if not isinstance(points, Tensor):
+        raise TypeError(f"{_NAME}: {name} must be a torch.Tensor or Pointclouds, got {type(points).__name__}")
+    if points.dim() != 3:
+        raise ValueError(f"{_NAME}: {name} must be of shape (N, P, D), got {tuple(points.shape)}")
+    if lengths is not None:
+        if lengths.shape != points.shape[:1]:
+            raise ValueError(f"{_NAME}: {name}_lengths must be of shape {tuple(points.shape[:1])}, got {tuple(lengths.shape)}")
+        if not lengths.is_cuda and lengths.numel() and not 0 <= int(lengths.min()) <= int(lengths.max()) <= points.shape[1]:
+            raise ValueError(f"{_NAME}: {name}_lengths must be in [0, {points.shape[1]}], got {lengths.tolist()}")
+    if normals is not None and normals.shape[:2] != points.shape[:2]:
+        raise ValueError(
+            f"{_NAME}: {name}_normals must be of shape {tuple(points.shape[:2])} + (D,), got {tuple(normals.shape)}"
+        )
+    half = points.dtype in (torch.float16, torch.bfloat16)
+    return _Cloud(points.float() if half else points, lengths, normals)
+
+
+def _check_reductions(batch_reduction: str | None, point_reduction: str | None, norm: int) -> None:
+    if batch_reduction not in ("mean", "sum", None):
+        raise ValueError(f'{_NAME}: batch_reduction must be "mean", "sum" or None, got {batch_reduction!r}')
+    if point_reduction not in ("mean", "sum", "max", None):
+        raise ValueError(f'{_NAME}: point_reduction must be "mean", "sum", "max" or None, got {point_reduction!r}')
+    if point_reduction is None and batch_reduction is not None:
+        raise ValueError(f"{_NAME}: batch_reduction must be None when point_reduction is None, got {batch_reduction!r}")
+    if norm not in (1, 2):
+        raise ValueError(f"{_NAME}: norm must be 1 or 2, got {norm!r}")
+
+
+def _check_pair(x: _Cloud, y: _Cloud, weights: Tensor | None) -> None:
+    n, _, d = x.points.shape
+    if y.points.shape[0] != n or y.points.shape[2] != d:
+        raise ValueError(f"{_NAME}: y must be of shape ({n}, P2, {d}), got {tuple(y.points.shape)}")
+    if x.normals is not None and y.normals is not None and x.normals.shape[2] != y.normals.shape[2]:
+        raise ValueError(f"{_NAME}: y_normals must have {x.normals.shape[2]} channels, got {y.normals.shape[2]}")
+    if weights is None:
+        return
+    if weights.shape != (n,):
+        raise ValueError(f"{_NAME}: weights must be of shape ({n},), got {tuple(weights.shape)}")
+    if not weights.is_cuda and bool((weights < 0).any()):
+        raise ValueError(f"{_NAME}: weights must be non-negative, got {weights.tolist()}")

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The mean that the mesh losses share."""
+
+from torch import Tensor
+
+from patina3d.structures.rows import gather_rows, sum_rows
+
+__all__ = ["mean_of_means"]
+
+
+def mean_of_means(values: Tensor, mesh_of_value: Tensor, num_meshes: int) -> Tensor:
+    """The mean over a mesh's values, summed over meshes and divided by their number; meshes without values add 0.
+
+    Args:
+        values: (M,).
+        mesh_of_value: (M,) int64.
+        num_meshes: N, meshes without values included.
+
+    Returns:
+        A scalar; 0 for an empty batch.
+    """
+    if num_meshes <= 1:
+        return values.sum() / max(values.shape[0], 1)
+    counts = sum_rows(values.new_ones(values.shape), mesh_of_value, num_meshes)
+    return (values / gather_rows(counts, mesh_of_value)).sum() / num_meshes
