@@ -46,7 +46,8 @@ def try_rasterize_meshes(device: str) -> None:
     assert abs(covered - torch.pi / 16) < 0.01, covered
     depth = zbuf[zbuf > 0].min().item()
     assert abs(depth - 1.5) < 0.01, depth
-    torch.testing.assert_close(bary_coords[pix_to_face >= 0].sum(-1), torch.ones_like(zbuf[pix_to_face >= 0]))
+    total = bary_coords[pix_to_face >= 0].sum(-1)
+    torch.testing.assert_close(total, torch.ones_like(total), rtol=0, atol=1e-3)
     assert gradient(zbuf[pix_to_face >= 0].sum(), verts).isfinite().all()
 
 

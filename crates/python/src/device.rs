@@ -12,7 +12,7 @@ use pyo3::types::{PyDict, PyList};
 static EMULATE: AtomicBool = AtomicBool::new(false);
 
 /// Every module of kernels, for the load check.
-const MODULES: &[&Module] = &[&patina3d_ops::knn::MODULE];
+const MODULES: &[&Module] = &[&patina3d_ops::knn::MODULE, &patina3d_renderer::rasterize_meshes::MODULE];
 
 /// Whether CPU tensors run through the CUDA launchers and the emulated kernels.
 #[pyfunction]

@@ -11,6 +11,8 @@ use super::{GradInputs, Gradients, Inputs, Norm, Outputs, Sizes};
 const QUERIES: usize = 64;
 /// Points are tested in groups of this many: one branch for the group, a multiple of every vector width.
 const GROUP: usize = 64;
+/// Points whose distances bound the K-th before the search begins.
+const SAMPLE: usize = 16 * GROUP;
 /// Bytes of a tile.
 const TILE_BYTES: usize = 24 * 1024;
 
@@ -23,6 +25,8 @@ pub(super) trait Scalar: Vectorised {
     fn key(distance: Self, index: u32) -> Self::Key;
     fn distance(key: Self::Key) -> Self;
     fn index(key: Self::Key) -> u32;
+    /// The next larger number.
+    fn above(self) -> Self;
     fn accumulate(norm: Norm, difference: Self, sum: Self) -> Self;
     fn slope(norm: Norm, grad: Self, difference: Self) -> Self;
     fn minus(self, other: Self) -> Self;
@@ -46,6 +50,10 @@ macro_rules! scalar {
             #[inline(always)]
             fn index(key: $key) -> u32 {
                 key as u32
+            }
+            #[inline(always)]
+            fn above(self) -> Self {
+                self.next_up()
             }
             #[inline(always)]
             fn accumulate(norm: Norm, difference: Self, sum: Self) -> Self {
@@ -201,6 +209,9 @@ impl<T: Scalar> Search<'_, T> {
         for tile in self.tiles.values.chunks(self.tiles.count * d) {
             for (query, list) in self.queries.chunks_exact(d).zip(&mut lists) {
                 let query = Query::<T, S, D>::new(simd, query);
+                if first == 0 && L::NEEDS_BOUND {
+                    list.bound(&query.least::<L1>(simd, &tile[..tile.len().min(SAMPLE * d)]));
+                }
                 for (group, points) in tile.chunks_exact(GROUP * d).enumerate() {
                     let mut bits = query.nearer::<L1>(simd, points, list.worst(), &mut distances);
                     while bits != 0 {
@@ -257,6 +268,23 @@ impl<'a, T: Scalar, S: Simd<Real = T>, const D: usize> Query<'a, T, S, D> {
     }
 }
 
+impl<T: Scalar, S: Simd<Real = T>, const D: usize> Query<'_, T, S, D> {
+    /// The least distance to the first points of the groups, to the second points, and so on.
+    #[inline(always)]
+    fn least<const L1: bool>(&self, simd: S, groups: &[T]) -> [T; GROUP] {
+        let mut least = [T::INFINITY; GROUP];
+        let mut distances = [T::INFINITY; GROUP];
+        for points in groups.chunks_exact(GROUP * self.values.len()) {
+            self.nearer::<L1>(simd, points, T::INFINITY, &mut distances);
+            for start in (0..GROUP).step_by(S::LANES) {
+                let smaller = simd.min(simd.load(&distances[start..]), simd.load(&least[start..]));
+                simd.store(smaller, &mut least[start..]);
+            }
+        }
+        least
+    }
+}
+
 /// Which distances of a group are below `worst`.
 #[inline(always)]
 fn below<S: Simd>(simd: S, distances: &[S::Real; GROUP], worst: S::Real) -> u64 {
@@ -267,6 +295,10 @@ fn below<S: Simd>(simd: S, distances: &[S::Real; GROUP], worst: S::Real) -> u64 
 /// The best candidates so far, as keys in the order (distance, index).
 trait List<T: Scalar> {
     fn new(k: usize) -> Self;
+    /// Whether a bound on the K-th distance pays: most candidates come before the list is good.
+    const NEEDS_BOUND: bool;
+    /// Takes distances of different points; the K-th least of them is never below the K-th distance of all points.
+    fn bound(&mut self, distances: &[T; GROUP]);
     /// Only candidates below this distance matter.
     fn worst(&self) -> T;
     /// Takes a candidate that is below `worst`; says whether `worst` may have changed.
@@ -278,17 +310,33 @@ trait List<T: Scalar> {
 /// The best `SIZE` >= K candidates, sorted; open slots hold a key that is behind all others.
 struct Sorted<T: Scalar, const SIZE: usize> {
     keys: [T::Key; SIZE],
+    worst: T,
     k: usize,
 }
 
 impl<T: Scalar, const SIZE: usize> List<T> for Sorted<T, SIZE> {
     fn new(k: usize) -> Self {
-        Self { keys: [T::key(T::INFINITY, u32::MAX); SIZE], k }
+        Self { keys: [T::key(T::INFINITY, u32::MAX); SIZE], worst: T::INFINITY, k }
+    }
+
+    const NEEDS_BOUND: bool = SIZE > 1;
+
+    #[inline(always)]
+    fn bound(&mut self, distances: &[T; GROUP]) {
+        // Twice SIZE bins are enough for a tight bound, and quicker to sort.
+        let bins = 2 * SIZE;
+        let mut sorted = Self::new(self.k);
+        for bin in 0..bins {
+            let least = (bin..GROUP).step_by(bins).fold(T::INFINITY, |least, i| if distances[i] < least { distances[i] } else { least });
+            sorted.offer(T::key(least, 0));
+        }
+        // A candidate must be strictly below `worst`, and the K-th may lie on the bound.
+        self.worst = sorted.worst.above();
     }
 
     #[inline(always)]
     fn worst(&self) -> T {
-        T::distance(self.keys[(self.k - 1) % SIZE])
+        self.worst
     }
 
     /// Each slot keeps its key, or takes its left neighbour's or the candidate: no branch, and no slot waits for another.
@@ -299,7 +347,10 @@ impl<T: Scalar, const SIZE: usize> List<T> for Sorted<T, SIZE> {
             self.keys[slot] = old[slot].min(key).max(old[slot - 1]);
         }
         self.keys[0] = old[0].min(key);
-        true
+        let last = T::distance(self.keys[(self.k - 1) % SIZE]);
+        let stricter = last < self.worst;
+        self.worst = if stricter { last } else { self.worst };
+        stricter
     }
 
     fn finish(self) -> Vec<T::Key> {
@@ -319,6 +370,10 @@ impl<T: Scalar> List<T> for Selection<T> {
     fn new(k: usize) -> Self {
         Self { keys: Vec::new(), worst: T::INFINITY, k }
     }
+
+    const NEEDS_BOUND: bool = false;
+
+    fn bound(&mut self, _: &[T; GROUP]) {}
 
     #[inline(always)]
     fn worst(&self) -> T {

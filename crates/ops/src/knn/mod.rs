@@ -165,6 +165,10 @@ pub fn backward(x: &GradInputs<'_>, out: &mut Gradients<'_>) -> Result<()> {
     argument(OPERATOR, "the gradient of dists", &x.grad_dists).dtype(like.dtype())?.shape("(N, P1, K)", &slots)?.beside("p1", like)?;
     argument(OPERATOR, "the gradient of p1", &out.p1).dtype(like.dtype())?.shape("(N, P1, D)", &[sizes.n, sizes.p1, sizes.d].map(Some))?;
     argument(OPERATOR, "the gradient of p2", &out.p2).dtype(like.dtype())?.shape("(N, P2, D)", &[sizes.n, sizes.p2, sizes.d].map(Some))?;
+    let bytes = scratch_bytes(x)?;
+    if out.scratch.dtype() != DType::U8 || out.scratch.numel() < bytes {
+        return Err(Error::value(OPERATOR, "scratch", format!("at least {bytes} bytes"), out.scratch.numel().to_string()));
+    }
     match like.device() {
         Device::Cpu { threads } => match like.dtype() {
             DType::F64 => cpu::backward::<f64>(x, sizes, threads, out),

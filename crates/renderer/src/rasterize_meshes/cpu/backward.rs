@@ -96,7 +96,6 @@ impl<T> Default for Sums<T> {
 #[derive(Clone, Copy)]
 struct Fragment {
     slot: usize,
-    pixel: u32,
     face: u32,
 }
 
@@ -144,19 +143,16 @@ impl<T: Number> Accumulate<'_, T> {
         let Slots { pix_to_face, zbuf, bary_coords, dists, .. } = *self.slots;
         let num_faces = (self.faces.len() / 9) as u64;
         let mut fragments = Vec::new();
-        for (pixel, slots) in pix_to_face.chunks_exact(self.k.max(1)).enumerate() {
-            for (i, &face) in slots.iter().enumerate() {
-                // As unsigned numbers, the negative ones are beyond every count.
-                if face as u64 >= num_faces {
-                    continue;
-                }
-                let slot = pixel * self.k + i;
-                let nonzero = zbuf.is_some_and(|g| g[slot] != zero)
-                    || dists.is_some_and(|g| g[slot] != zero)
-                    || bary_coords.is_some_and(|g| g[slot * 3..slot * 3 + 3].iter().any(|&g| g != zero));
-                if nonzero {
-                    fragments.push(Fragment { slot, pixel: pixel as u32, face: face as u32 });
-                }
+        for (slot, &face) in pix_to_face.iter().enumerate() {
+            // As unsigned numbers, the negative ones are beyond every count.
+            if face as u64 >= num_faces {
+                continue;
+            }
+            let nonzero = zbuf.is_some_and(|g| g[slot] != zero)
+                || dists.is_some_and(|g| g[slot] != zero)
+                || bary_coords.is_some_and(|g| g[slot * 3..slot * 3 + 3].iter().any(|&g| g != zero));
+            if nonzero {
+                fragments.push(Fragment { slot, face: face as u32 });
             }
         }
         fragments
@@ -165,13 +161,10 @@ impl<T: Number> Accumulate<'_, T> {
     /// The gradient of the nine numbers of a fragment's face.
     #[inline(always)]
     fn gradient(&self, fragment: &Fragment) -> [T; 9] {
-        let &Fragment { slot, pixel, face } = fragment;
+        let &Fragment { slot, face } = fragment;
         let zero = T::of(0.0);
-        let width = self.centres.columns.len();
-        let p = [
-            self.centres.columns[pixel as usize % width],
-            self.centres.rows[self.slots.first_row + pixel as usize / width],
-        ];
+        let (pixel, width) = (slot / self.k, self.centres.columns.len());
+        let p = [self.centres.columns[pixel % width], self.centres.rows[self.slots.first_row + pixel / width]];
         let face = &self.faces[face as usize * 9..face as usize * 9 + 9];
         let v = [[face[0], face[1]], [face[3], face[4]], [face[6], face[7]]];
         let z = [face[2], face[5], face[8]];

@@ -139,6 +139,9 @@ impl<T: Number> Body<T> for Draw<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd<Real = T>>(self, simd: S) {
+        if self.bins.iter().all(|bins| bins.of(self.tile).is_empty()) {
+            return;
+        }
         let pixels = self.columns.len() * self.rows.len();
         let blocks = Blocks::new(S::LANES, self.columns, self.rows);
         for &index in self.bins.iter().flat_map(|bins| bins.of(self.tile)) {

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch.autograd import forward_ad
 
-__all__ = ["register"]
+__all__ = ["is_differentiated", "register"]
 
 _LIBRARY = torch.library.Library("patina3d", "DEF")
 
@@ -14,8 +15,8 @@ _LIBRARY = torch.library.Library("patina3d", "DEF")
 def register(schema: str, kernel: Callable[..., Any], fake: Callable[..., Any]) -> Callable[..., Any]:
     """Register an opaque operator ``torch.ops.patina3d.<name>``.
 
-    The operator itself has no derivative: an ``autograd.Function`` around it has, and is entered when a gradient is
-    needed. Differentiating the bare operator is an error, never a silent zero.
+    The operator itself has no derivative: an ``autograd.Function`` around it has, and is entered when
+    :func:`is_differentiated` says so. The bare operator's backward is an error, never a silent zero.
 
     Args:
         schema: name, arguments and results in torch's schema language, for instance ``"double(Tensor x) -> Tensor"``.
@@ -43,3 +44,19 @@ def register(schema: str, kernel: Callable[..., Any], fake: Callable[..., Any]) 
 
     torch.library.register_autograd(f"patina3d::{name}", refuse, lib=_LIBRARY)
     return getattr(torch.ops.patina3d, name).default
+
+
+def is_differentiated(*inputs: torch.Tensor) -> bool:
+    """Whether a derivative may be asked of what is computed from these inputs.
+
+    In forward mode always: which inputs carry a tangent cannot be seen through every wrapper, and a bare operator would
+    drop it in silence.
+
+    Example:
+        >>> import torch
+        >>> leaf = torch.ones(1, requires_grad=True)
+        >>> is_differentiated(leaf), is_differentiated(leaf.detach())
+        (True, False)
+    """
+    in_forward_mode = forward_ad._current_level >= 0
+    return in_forward_mode or (torch.is_grad_enabled() and any(x.requires_grad for x in inputs))

@@ -13,9 +13,11 @@ from patina3d.loss import mesh_edge_loss, mesh_laplacian_smoothing, mesh_normal_
 from patina3d.models.views import Views, select_lights
 from patina3d.renderer import (
     BlendParams,
+    Fragments,
     MeshRasterizer,
     RasterizationSettings,
     SoftPhongShader,
+    SoftSilhouetteShader,
     TexturesVertex,
 )
 from patina3d.structures import Meshes
@@ -36,7 +38,8 @@ class FitSettings:
     color_learning_rate: float = 3e-2
     sigma: float = 1e-4  # softness of a face's border, squared NDC
     gamma: float = 1e-4
-    faces_per_pixel: int = 16
+    faces_per_pixel: int = 16  # that the silhouette is made of
+    shaded_faces_per_pixel: int = 3  # of these, the nearest, that the colour is made of
     silhouette: float = 1.0  # weights of the terms
     rgb: float = 1.0
     edge: float = 1.0
@@ -92,7 +95,8 @@ class MeshFit:
                 faces_per_pixel=settings.faces_per_pixel,
             )
         )
-        self._shader = SoftPhongShader(device=device, blend_params=blend)
+        self._color = SoftPhongShader(device=device, blend_params=blend)
+        self._silhouette = SoftSilhouetteShader(blend_params=blend)
 
     @property
     def step(self) -> int:
@@ -105,23 +109,25 @@ class MeshFit:
         mesh.textures = TexturesVertex(self.color_logits.sigmoid()[None])
         return mesh
 
-    def render(self, mesh: Meshes, chosen: Tensor) -> Tensor:
-        """Soft pictures (B, S, S, 4) of the mesh from the views numbered ``chosen``."""
+    def render(self, mesh: Meshes, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        """Soft colours (B, S, S, 3) and silhouettes (B, S, S) of the mesh from the views numbered ``chosen``."""
         cameras, lights = self.views.cameras[chosen], select_lights(self.views.lights, chosen)
         batch = mesh.extend(len(chosen))
         fragments = self._rasterizer(batch, cameras=cameras)
-        return self._shader(fragments, batch, cameras=cameras, lights=lights)
+        silhouette = self._silhouette(fragments, batch)[..., 3]
+        nearest = _nearest_slots(fragments, self.settings.shaded_faces_per_pixel)
+        return self._color(nearest, batch, cameras=cameras, lights=lights)[..., :3], silhouette
 
     def advance(self) -> dict[str, float]:
         """Make one step of Adam; returns the terms of the loss before it."""
         settings = self.settings
         chosen = self._choose()
         mesh = self.mesh()
-        image = self.render(mesh, chosen)
-        index = chosen.to(image.device)
+        rgb, silhouette = self.render(mesh, chosen)
+        index = chosen.to(rgb.device)
         terms = {
-            "silhouette": silhouette_loss(image[..., 3], self.views.silhouette[index]),
-            "rgb": (image[..., :3] - self.views.rgb[index]).square().mean(),
+            "silhouette": silhouette_loss(silhouette, self.views.silhouette[index]),
+            "rgb": (rgb - self.views.rgb[index]).square().mean(),
             "edge": mesh_edge_loss(mesh),
             "laplacian": mesh_laplacian_smoothing(mesh),
             "normal": mesh_normal_consistency(mesh),
@@ -177,6 +183,16 @@ class MeshFit:
         generator = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + round_)
         order = torch.randperm(len(self.views), generator=generator)
         return order[place * per_step : (place + 1) * per_step]
+
+
+def _nearest_slots(fragments: Fragments, slots: int) -> Fragments:
+    dists = None if fragments.dists is None else fragments.dists[..., :slots]
+    return Fragments(
+        pix_to_face=fragments.pix_to_face[..., :slots],
+        zbuf=fragments.zbuf[..., :slots],
+        bary_coords=fragments.bary_coords[..., :slots, :],
+        dists=dists,
+    )
 
 
 def silhouette_loss(predicted: Tensor, true: Tensor) -> Tensor:

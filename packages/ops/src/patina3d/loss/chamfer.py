@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from patina3d.ops.knn import knn_gather, knn_points
+from patina3d.ops.utils import is_pointclouds
 
 __all__ = ["chamfer_distance"]
 
@@ -161,10 +162,13 @@ def _over_points(term: Tensor, cloud: _Cloud, point_reduction: str) -> Tensor:
 
 
 def _cloud(name: str, points: Any, lengths: Tensor | None, normals: Tensor | None) -> _Cloud:
-    if hasattr(points, "points_padded") and hasattr(points, "num_points_per_cloud"):
+    if is_pointclouds(points):
         lengths, normals, points = points.num_points_per_cloud(), points.normals_padded(), points.points_padded()
     if not isinstance(points, Tensor):
         raise TypeError(f"{_NAME}: {name} must be a torch.Tensor or Pointclouds, got {type(points).__name__}")
+    for part, value in (("lengths", lengths), ("normals", normals)):
+        if value is not None and not isinstance(value, Tensor):
+            raise TypeError(f"{_NAME}: {name}_{part} must be a torch.Tensor or None, got {type(value).__name__}")
     if points.dim() != 3:
         raise ValueError(f"{_NAME}: {name} must be of shape (N, P, D), got {tuple(points.shape)}")
     if lengths is not None:

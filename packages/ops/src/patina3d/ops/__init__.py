@@ -5,13 +5,18 @@ from patina3d.ops.interp_face_attrs import interpolate_face_attributes
 from patina3d.ops.knn import knn_gather, knn_points
 from patina3d.ops.laplacian_matrices import cot_laplacian, laplacian, norm_laplacian
 from patina3d.ops.sample_points_from_meshes import sample_points_from_meshes
+from patina3d.ops.utils import convert_pointclouds_to_tensor, eyes, is_pointclouds, wmean
 
 __all__ = [
+    "convert_pointclouds_to_tensor",
     "cot_laplacian",
+    "eyes",
     "interpolate_face_attributes",
+    "is_pointclouds",
     "knn_gather",
     "knn_points",
     "laplacian",
     "norm_laplacian",
     "sample_points_from_meshes",
+    "wmean",
 ]

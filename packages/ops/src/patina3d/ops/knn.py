@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from patina3d.core import _native, register
+from patina3d.core import _native, is_differentiated, register
 from patina3d.structures.rows import gather_rows
 
 __all__ = ["knn_gather", "knn_points"]
@@ -138,12 +138,12 @@ def knn_points(
         \quad\text{or}\quad \lVert p1_{ni} - p2_{n,\,\mathrm{idx}_{nik}} \rVert_1
 
     where ``idx[n, i, :]`` are the first K points in the order (distance, index). The order is total, so the result is
-    unique: the same bits in every run, on every device, for every number of threads. Slots whose distance is NaN come
-    last, in order of index.
+    unique: the same bits in every run, on every device, for every number of threads. Slots whose distance is not below
+    infinity (overflow, NaN) come last, in order of index.
 
     Args:
-        p1: queries, (N, P1, D), any D >= 1. float32 or float64; float16 and bfloat16 are computed in float32.
-        p2: points to find, (N, P2, D), of the same dtype and device.
+        p1: queries, (N, P1, D), any D >= 1. float32 or float64; float16 and bfloat16 are converted to float32.
+        p2: points to find, (N, P2, D), of the same device and, once converted, dtype.
         lengths1: (N,) int64, how many queries of each cloud count; ``None`` means P1. Clamped to [0, P1].
         lengths2: (N,) int64, how many points of each cloud count; ``None`` means P2. Clamped to [0, P2].
         norm: 2 for squared Euclidean distances, 1 for sums of absolute differences.
@@ -158,7 +158,8 @@ def knn_points(
         0 in ``dists`` and ``idx``; ``knn`` is 0 in slots ``k >= lengths2[n]``.
 
     Differentiable in ``p1`` and ``p2`` through ``dists`` (twice and more) and, for ``p2``, through ``knn``; ``idx`` is a
-    constant. For ``norm=1`` the derivative at equal coordinates is 0. Gradients are summed in a fixed order.
+    constant. For ``norm=1`` the derivative at equal coordinates is 0. Gradients are summed in a fixed order. Forward mode
+    raises ``NotImplementedError`` or ``RuntimeError``.
 
     Raises:
         TypeError: an argument is no tensor, or has another dtype than stated.
@@ -177,17 +178,28 @@ def knn_points(
         tensor([[[0, 2],
                  [2, 0]]])
     """
-    if isinstance(p1, Tensor) and isinstance(p2, Tensor):
-        half = (torch.float16, torch.bfloat16)
-        if p1.dtype in half and p2.dtype == p1.dtype:
-            p1, p2 = p1.float(), p2.float()
-        if torch.is_grad_enabled() and (p1.requires_grad or p2.requires_grad):
-            dists, idx = _KnnPoints.apply(p1, p2, lengths1, lengths2, norm, K)
-        else:
-            dists, idx = _forward(p1, p2, lengths1, lengths2, norm, K)
-        return _KNN(dists, idx, knn_gather(p2, idx, lengths2) if return_nn else None)
-    argument, value = ("p2", p2) if isinstance(p1, Tensor) else ("p1", p1)
-    raise TypeError(f"knn_points: {argument} must be a torch.Tensor, got {type(value).__name__}")
+    _check_types(p1, p2, lengths1, lengths2, norm, K)
+    p1, p2 = _at_least_float32(p1), _at_least_float32(p2)
+    find = _KnnPoints.apply if is_differentiated(p1, p2) else _forward
+    dists, idx = find(p1, p2, lengths1, lengths2, norm, K)
+    return _KNN(dists, idx, knn_gather(p2, idx, lengths2) if return_nn else None)
+
+
+def _check_types(p1: Any, p2: Any, lengths1: Any, lengths2: Any, norm: Any, k: Any) -> None:
+    """What torch's dispatcher would refuse with a message about the operator's schema; the rest the operator checks."""
+    for name, value in (("p1", p1), ("p2", p2)):
+        if not isinstance(value, Tensor):
+            raise TypeError(f"knn_points: {name} must be a torch.Tensor, got {type(value).__name__}")
+    for name, value in (("lengths1", lengths1), ("lengths2", lengths2)):
+        if value is not None and not isinstance(value, Tensor):
+            raise TypeError(f"knn_points: {name} must be a torch.Tensor or None, got {type(value).__name__}")
+    for name, value in (("norm", norm), ("K", k)):
+        if not isinstance(value, int | torch.SymInt):
+            raise TypeError(f"knn_points: {name} must be an int, got {type(value).__name__}")
+
+
+def _at_least_float32(points: Tensor) -> Tensor:
+    return points.float() if points.dtype in (torch.float16, torch.bfloat16) else points
 
 
 def knn_gather(x: Tensor, idx: Tensor, lengths: Tensor | None = None) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from patina3d.structures import Meshes
-from patina3d.structures.rows import gather_rows
+from patina3d.structures.rows import gather_rows, sum_rows
 
 __all__ = ["sample_points_from_meshes"]
 
@@ -86,15 +86,17 @@ def sample_points_from_meshes(
 
 
 def _draw_faces(meshes: Meshes, num_samples: int) -> Tensor:
-    """(N, S) packed faces; 0 for meshes without faces."""
+    """(N, S) packed faces; any for meshes without faces."""
     areas = meshes.faces_areas_packed().double()
     first, count = meshes.mesh_to_faces_packed_first_idx(), meshes.num_faces_per_mesh()
-    sums = torch.cat([areas.new_zeros(1), areas.cumsum(0)])
+    mesh = meshes.faces_packed_to_mesh_idx()
+    total = gather_rows(sum_rows(areas, mesh, len(meshes)), mesh)
+    # Shares of the mesh, not areas: next to a large mesh a small one would vanish in the sums.
+    shares = torch.where(total > 0, areas / torch.where(total > 0, total, 1), 1 / gather_rows(count, mesh))
+    sums = torch.cat([areas.new_zeros(1), shares.cumsum(0)])
     low, high = sums[first], sums[first + count]
     pick = torch.rand((len(meshes), num_samples), dtype=torch.float64, device=areas.device)
     target = low[:, None] + pick * (high - low)[:, None]
-    # Rounding may carry a target to the end of its mesh, and equal sums are faces without area.
-    by_area = torch.searchsorted(sums, target, right=True) - 1
-    by_count = first[:, None] + (pick * count[:, None]).long()
-    face = torch.where((high > low)[:, None], by_area, by_count)
+    face = torch.searchsorted(sums, target, right=True) - 1
+    # Rounding may carry a target to the end of its mesh.
     return face.clamp(min=first[:, None]).clamp(max=(first + count - 1).clamp(min=0)[:, None])

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the operators on points share."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from patina3d.common.datatypes import Device
+from patina3d.ops.knn import knn_gather
+
+__all__ = ["convert_pointclouds_to_tensor", "eyes", "is_pointclouds", "masked_gather", "wmean"]
+
+
+def masked_gather(points: Tensor, idx: Tensor) -> Tensor:
+    """Gather points by indices of which -1 means none.
+
+    Args:
+        points: (N, P, D).
+        idx: (N, K) or (N, L, K) int64, entries in [0, P) or -1.
+
+    Returns:
+        (N, K, D) or (N, L, K, D): ``points[n, idx[n, ...]]``, 0 where ``idx`` is -1. Differentiable in ``points``.
+
+    Raises:
+        ValueError: shapes do not fit.
+
+    Example:
+        >>> masked_gather(torch.tensor([[[1.0], [2.0]]]), torch.tensor([[1, -1]]))
+        tensor([[[2.],
+                 [0.]]])
+    """
+    if points.dim() != 3:
+        raise ValueError(f"masked_gather: points must be of shape (N, P, D), got {tuple(points.shape)}")
+    if idx.dim() not in (2, 3) or idx.shape[0] != points.shape[0]:
+        shape = f"({points.shape[0]}, K) or ({points.shape[0]}, L, K)"
+        raise ValueError(f"masked_gather: idx must be of shape {shape}, got {tuple(idx.shape)}")
+    if idx.dim() == 2:
+        return masked_gather(points, idx[:, None])[:, 0]
+    # A slot of `knn_gather` is masked by its place, here by its value: K may exceed P.
+    lengths = torch.full((idx.shape[0],), idx.shape[2], device=idx.device)
+    return torch.where((idx >= 0)[..., None], knn_gather(points, idx.clamp(min=0), lengths), 0)
+
+
+def wmean(
+    x: Tensor,
+    weight: Tensor | None = None,
+    dim: int | tuple[int, ...] = -2,
+    keepdim: bool = True,
+    eps: float = 1e-9,
+) -> Tensor:
+    r"""Weighted mean :math:`\sum w x / \max(\sum w, \epsilon)`.
+
+    Args:
+        x: (*, D).
+        weight: broadcast against ``x.shape[:-1]``; ``None`` means ones.
+        dim: axis or axes of ``x`` to average over.
+        keepdim: whether they stay, with size 1.
+        eps: the least sum of weights; weights that are all 0 give 0.
+
+    Returns:
+        The mean, of the dtype of ``x``. Differentiable in both.
+
+    Raises:
+        ValueError: ``weight`` does not fit.
+
+    Example:
+        >>> wmean(torch.tensor([[0.0], [4.0]]), torch.tensor([1.0, 3.0]))
+        tensor([[3.]])
+    """
+    if weight is None:
+        return x.mean(dim=dim, keepdim=keepdim)
+    sizes = list(zip(reversed(weight.shape), reversed(x.shape[:-1]), strict=False))
+    if weight.dim() >= x.dim() or any(w not in (1, size) for w, size in sizes):
+        expected = f"that broadcasts to {tuple(x.shape[:-1])}"
+        raise ValueError(f"wmean: weight must be of a shape {expected}, got {tuple(weight.shape)}")
+    weight = weight[..., None].expand(*x.shape[:-1], 1)
+    total = (x * weight).sum(dim=dim, keepdim=keepdim)
+    return total / weight.sum(dim=dim, keepdim=keepdim).clamp(min=eps)
+
+
+def eyes(dim: int, N: int, device: Device | None = None, dtype: torch.dtype = torch.float32) -> Tensor:
+    """A batch of identity matrices, (N, dim, dim).
+
+    Example:
+        >>> eyes(2, 3).shape
+        torch.Size([3, 2, 2])
+    """
+    return torch.eye(dim, device=device, dtype=dtype).repeat(N, 1, 1)
+
+
+def convert_pointclouds_to_tensor(pcl: Any) -> tuple[Tensor, Tensor]:
+    """Padded points and their number.
+
+    Args:
+        pcl: `Pointclouds`, or a tensor (N, P, D) of which every point counts.
+
+    Returns:
+        Points (N, P, D) and the number of points of each cloud (N,) int64.
+
+    Raises:
+        ValueError: neither of the two.
+
+    Example:
+        >>> points, counts = convert_pointclouds_to_tensor(torch.rand(2, 5, 3))
+        >>> points.shape, counts
+        (torch.Size([2, 5, 3]), tensor([5, 5]))
+    """
+    if is_pointclouds(pcl):
+        return pcl.points_padded(), pcl.num_points_per_cloud()
+    if not isinstance(pcl, Tensor):
+        kind = type(pcl).__name__
+        raise ValueError(f"convert_pointclouds_to_tensor: pcl must be a torch.Tensor or Pointclouds, got {kind}")
+    if pcl.dim() != 3:
+        raise ValueError(f"convert_pointclouds_to_tensor: pcl must be of shape (N, P, D), got {tuple(pcl.shape)}")
+    return pcl, torch.full((pcl.shape[0],), pcl.shape[1], device=pcl.device)
+
+
+def is_pointclouds(pcl: Any) -> bool:
+    """Whether an object can give padded points and their number, as `Pointclouds` can.
+
+    Example:
+        >>> is_pointclouds(torch.rand(2, 5, 3))
+        False
+    """
+    return hasattr(pcl, "points_padded") and hasattr(pcl, "num_points_per_cloud")
