@@ -8,7 +8,6 @@ import os
 import platform
 import re
 from collections.abc import Iterable
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -95,8 +94,8 @@ def write(results: list[Result], device: torch.device, name: str) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     written = [folder / f"{name}.json"]
     written[0].write_text(json.dumps(as_json(results, device), indent=1) + "\n")
-    for series, group in groupby(results, key=lambda result: result.case.series):
-        if path := _plot(series, list(group), folder):
+    for series in dict.fromkeys(result.case.series for result in results):
+        if path := _plot(series, [result for result in results if result.case.series == series], folder):
             written.append(path)
     return written
 

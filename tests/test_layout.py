@@ -283,7 +283,7 @@ def test_sources_speak_of_themselves(pattern, why):
 
 # Commands and pages
 
-RECIPE = re.compile(r"^([a-z][\w-]*)(?: [^:=]*)?:(?!=)", re.MULTILINE)
+RECIPE = re.compile(r"^([a-z][\w-]*)(?: [^:]*)?:(?!=)", re.MULTILINE)
 PAGES = ["*.md"]
 
 

@@ -2,7 +2,7 @@
 """Run the emulated kernels under the address and undefined-behaviour sanitizers.
 
     asan.py                    the emulator's own tests, then every Python test marked `emulated`
-    asan.py tests/ops -k knn   the same, handing these arguments to pytest
+    asan.py tests/ops -k knn   the emulator's own tests, then pytest with these arguments
 
 The C++ of the emulator is compiled with `-fsanitize=address,undefined,float-cast-overflow` into target/asan; a report
 names the line of the kernel. Needs g++ with its sanitizers' libraries.
@@ -29,13 +29,16 @@ def run(*command: str, **environment: str) -> None:
         sys.exit(done.returncode)
 
 
-def runtime() -> str:
-    """The address sanitizer's library, which a process must load before anything else."""
-    command = [os.environ.get("CXX", "g++"), "-print-file-name=libasan.so"]
-    path = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    if not Path(path).is_absolute():
-        sys.exit(f"{command[0]} has no libasan.so: install g++ with its sanitizers' libraries")
-    return path
+def preload() -> str:
+    """What a process must load first: the sanitizer, then the C++ library whose exceptions it watches."""
+    compiler, paths = os.environ.get("CXX", "g++"), []
+    for library in ("libasan.so", "libstdc++.so"):
+        command = [compiler, f"-print-file-name={library}"]
+        path = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        if not Path(path).is_absolute():
+            sys.exit(f"{compiler} has no {library}: install g++ with its sanitizers' libraries")
+        paths.append(path)
+    return ":".join(paths)
 
 
 def main() -> None:
@@ -49,7 +52,7 @@ def main() -> None:
         if line.startswith("host:")
     )
     runner = f"CARGO_TARGET_{host.upper().replace('-', '_')}_RUNNER"
-    run("cargo", "test", "-p", "patina3d-emulator", **build, **options, **{runner: f"env LD_PRELOAD={runtime()}"})
+    run("cargo", "test", "-p", "patina3d-emulator", **build, **options, **{runner: f"env LD_PRELOAD={preload()}"})
 
     run("cargo", "build", "-p", "patina3d-python", "--features", "emulator", **build)
     core = SHADOW / "patina3d/core"
@@ -58,9 +61,10 @@ def main() -> None:
     shutil.copyfile(TARGET / "debug/lib_native.so", core / "_native.abi3.so")
     # Python and torch keep memory until the process ends.
     options["ASAN_OPTIONS"] += ":detect_leaks=0"
-    tests = sys.argv[1:] or ["tests"]
-    python = [sys.executable, "-m", "pytest", "-m", "emulated", *tests]
-    run(*python, LD_PRELOAD=runtime(), PYTHONPATH=str(SHADOW), PATINA3D_EMULATE_CUDA="1", **options)
+    arguments = sys.argv[1:] or ["-m", "emulated"]
+    # A report goes to standard error as the process dies: nothing may capture it.
+    python = [sys.executable, "-m", "pytest", "--capture=no", *arguments]
+    run(*python, LD_PRELOAD=preload(), PYTHONPATH=str(SHADOW), PATINA3D_EMULATE_CUDA="1", **options)
 
 
 if __name__ == "__main__":

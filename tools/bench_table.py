@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +35,8 @@ def page() -> str:
         parts.append(f"\n## {folder.name}\n\ntorch {versions['torch']}, Python {versions['python']}")
         parts.append(f", driver {versions['driver']}.\n" if versions["driver"] else ".\n")
         results = [result for report in reports for result in report["results"]]
-        for series, group in groupby(results, key=lambda result: result["series"]):
-            parts.append(table(series, list(group)))
+        for series in dict.fromkeys(result["series"] for result in results):
+            parts.append(table(series, [result for result in results if result["series"] == series]))
             if (plot := folder / f"{series}.png").is_file():
                 parts.append(f"\n![{series}](../{plot.relative_to(ROOT).as_posix()})\n")
     return "".join(parts)

@@ -24,7 +24,7 @@ def files(operator: Operator) -> dict[str, Path]:
     """Where each template goes."""
     rooms = {room.level: room.path for room in operator.rooms()}
     return {
-        "page.md": rooms["page"],
+        "page.md.in": rooms["page"],
         "module.py.in": rooms["Python"],
         "reference.py.in": rooms["definition"],
         "binding.rs": rooms["binding"],
@@ -113,9 +113,8 @@ def main() -> int:
     packages = [package for package in PACKAGES if (ROOT / f"crates/{package}/src/lib.rs").exists()]
     package, _, name = argument.partition("/")
     if package not in packages or not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name):
-        parser.error(
-            f"expected PACKAGE/NAME with PACKAGE of {', '.join(packages)} and a snake_case NAME, got {argument}"
-        )
+        known = ", ".join(packages)
+        parser.error(f"expected PACKAGE/NAME, PACKAGE one of {known}, NAME in snake_case, got {argument}")
     if any(operator.name == name for operator in operators()):
         parser.error(f"there is an operator {name}: `just op {name}` shows where")
     operator = Operator(package, name)

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.autograd import gradcheck
 
 from patina3d.core import _native
+from patina3d.io import load_obj
 from patina3d.renderer.mesh.rasterize_meshes import (
     barycentric_coordinates,
     barycentric_coordinates_clip,
@@ -25,6 +26,7 @@ from patina3d.renderer.mesh.rasterize_meshes import (
     rasterize_meshes_python,
 )
 from patina3d.structures import Meshes
+from support.meshes import real_mesh
 
 FLAGS = [
     {"perspective_correct": False, "clip_barycentric_coords": False, "cull_backfaces": False},
@@ -87,6 +89,20 @@ def test_clipping_and_culling_agree_with_the_definition(flags: dict):
             )
             assert (got[0] >= 0).any()
             assert all(torch.equal(a, b) for a, b in zip(got, want, strict=True))
+
+
+@pytest.mark.parametrize("name", ["suzanne", "teapot"])
+def test_real_meshes_agree_with_the_definition(name: str):
+    """Thousands of small faces that share vertices and edges, many of them in each pixel."""
+    verts, faces, _ = load_obj(real_mesh(f"{name}.obj"), load_textures=False)
+    verts = (verts - verts.mean(dim=0)) / verts.abs().max() + torch.tensor([0.0, 0.0, 3.0])
+    meshes = Meshes([verts], [faces.verts_idx])
+    got = rasterize_meshes(meshes, (12, 16), 1e-3, 20, perspective_correct=True, clip_barycentric_coords=True)
+    want = rasterize_meshes_python(
+        meshes, (12, 16), 1e-3, 20, perspective_correct=True, clip_barycentric_coords=True, cull_to_frustum=False
+    )
+    assert (got[0][..., 8] >= 0).any()
+    assert all(torch.equal(a, b) for a, b in zip(got, want, strict=True))
 
 
 def weighted(fragments: tuple[Tensor, ...], generator: torch.Generator) -> Tensor:

@@ -68,9 +68,9 @@ extern "C" __global__ void emulator_block_arithmetic(const EmulatorBlockParams p
     out[4] = fmaxf(-0.0f, 0.0f);
     out[5] = min(0.0f, -0.0f);
     int32_t* const i = p.trace;
-    i[0] = __float2int_rz(1e20f);
-    i[1] = __float2int_rn(-INFINITY);
-    i[2] = __float2int_rd(NAN);
+    i[0] = __float2int_rz(1e20f * x);
+    i[1] = __float2int_rn(-INFINITY * x);
+    i[2] = __float2int_rd(NAN * x);
     i[3] = __clz(0) + __ffs(8) + __popc(0xf0u);
     i[4] = int(__brev(1u));
     i[5] = int(__umulhi(0x80000000u, 6u));

@@ -246,7 +246,11 @@ struct Query<'a, T: Scalar, S: Simd<Real = T>, const D: usize> {
 impl<'a, T: Scalar, S: Simd<Real = T>, const D: usize> Query<'a, T, S, D> {
     #[inline(always)]
     fn new(simd: S, values: &'a [T]) -> Self {
-        Self { values, spread: std::array::from_fn(|axis| simd.splat(values[axis])) }
+        let mut spread = [simd.splat(T::ZERO); D];
+        for axis in 0..D {
+            spread[axis] = simd.splat(values[axis]);
+        }
+        Self { values, spread }
     }
 
     /// The distances to the points of a group (axis by axis), and which are below `worst`.
@@ -289,7 +293,12 @@ impl<T: Scalar, S: Simd<Real = T>, const D: usize> Query<'_, T, S, D> {
 #[inline(always)]
 fn below<S: Simd>(simd: S, distances: &[S::Real; GROUP], worst: S::Real) -> u64 {
     let worst = simd.splat(worst);
-    (0..GROUP).step_by(S::LANES).fold(0, |bits, start| bits | u64::from(simd.less(simd.load(&distances[start..]), worst)) << start)
+    // A loop, not a fold: a closure would not be compiled for the instruction set.
+    let mut bits = 0;
+    for start in (0..GROUP).step_by(S::LANES) {
+        bits |= u64::from(simd.less(simd.load(&distances[start..]), worst)) << start;
+    }
+    bits
 }
 
 /// The best candidates so far, as keys in the order (distance, index).

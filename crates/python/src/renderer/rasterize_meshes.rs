@@ -10,7 +10,6 @@ const OPERATOR: &str = "rasterize_meshes";
 
 /// `patina3d_renderer::rasterize_meshes::forward`: (`pix_to_face`, `zbuf`, `bary_coords`, `dists`).
 #[pyfunction]
-#[expect(clippy::fn_params_excessive_bools, reason = "torch's operator schema has no structs")]
 pub(crate) fn rasterize_meshes_forward<'py>(
     py: Python<'py>,
     face_verts: &Object<'py>,

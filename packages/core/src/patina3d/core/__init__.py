@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The native core of Patina3D: operators for CPU and CUDA tensors in one module that links neither libtorch nor libcudart.
+"""The native core of Patina3D: operators for CPU and CUDA tensors in one module, without libtorch and libcudart.
 
-Importing this package never touches CUDA: the driver is opened when the first CUDA tensor arrives, or by :func:`doctor`.
+Importing this package never touches CUDA: the driver is opened when the first CUDA tensor arrives, or by
+:func:`doctor`.
 """
 
 import os as _os

@@ -51,5 +51,5 @@ def _sentence(report: dict[str, Any]) -> str:
     if not report["devices"]:
         return "The GPU cannot be used: the NVIDIA driver finds no CUDA device."
     if not torch.cuda.is_available():
-        return "The GPU cannot be used: the driver works, but this torch has no CUDA (torch.cuda.is_available() is False)."
+        return "The GPU cannot be used: the driver works, but torch has no CUDA (torch.cuda.is_available() is False)."
     return f"The GPU can be used: {len(report['devices'])} device(s), every kernel loads."

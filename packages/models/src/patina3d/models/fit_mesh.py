@@ -35,6 +35,7 @@ class FitSettings:
     sphere_level: int = 4  # the start is an ico_sphere of 20 * 4**level faces
     sphere_radius: float = 0.6
     learning_rate: float = 1e-2  # of vertices; falls to a tenth along a cosine
+    diffusion: float = 16.0  # how far a step spreads over the surface, in edges squared
     color_learning_rate: float = 3e-2
     sigma: float = 1e-4  # softness of a face's border, squared NDC
     gamma: float = 1e-4
@@ -53,8 +54,14 @@ class MeshFit:
 
     The loss is that of N. Ravi et al., "Accelerating 3D Deep Learning with PyTorch3D", 2020: the silhouette term of its
     equation 3, ``1 - IoU`` of soft and true silhouettes, the mean squared difference of colours, and the edge, Laplacian
-    and normal-consistency terms that keep the surface smooth. Each step renders some of the views, chosen by the seed and
-    the number of the step alone, so a fit that was interrupted and resumed ends in the same mesh.
+    and normal-consistency terms that keep the surface smooth.
+
+    Adam moves handles ``u`` with ``vertices = start + (I + diffusion L)^-1 u``, L the combinatorial Laplacian of the start:
+    every step is spread smoothly over the surface, so single vertices do not tear the mesh (B. Nicolet et al., "Large
+    Steps in Inverse Rendering of Geometry", SIGGRAPH Asia 2021).
+
+    Each step renders some of the views, chosen by the seed and the number of the step alone, so a fit that was
+    interrupted and resumed ends in the same mesh.
 
     Args:
         views: pictures to match.
@@ -75,12 +82,13 @@ class MeshFit:
         self.settings = settings = settings or FitSettings()
         device = views.rgb.device
         self.start = ico_sphere(settings.sphere_level, device).scale_verts(settings.sphere_radius)
-        self.offsets = torch.zeros_like(self.start.verts_packed(), requires_grad=True)
+        self.handles = torch.zeros_like(self.start.verts_packed(), requires_grad=True)
+        self._spread = diffusion_inverse(self.start, settings.diffusion)
         # Colours live behind a sigmoid, which keeps them in (0, 1).
         self.color_logits = torch.zeros_like(self.start.verts_packed(), requires_grad=True)
         self.optimizer = torch.optim.Adam(
             [
-                {"params": [self.offsets], "lr": settings.learning_rate},
+                {"params": [self.handles], "lr": settings.learning_rate},
                 {"params": [self.color_logits], "lr": settings.color_learning_rate},
             ]
         )
@@ -105,7 +113,7 @@ class MeshFit:
 
     def mesh(self) -> Meshes:
         """The mesh as it is now, coloured; its gradient leads to the parameters."""
-        mesh = self.start.offset_verts(self.offsets)
+        mesh = self.start.offset_verts(self._spread @ self.handles)
         mesh.textures = TexturesVertex(self.color_logits.sigmoid()[None])
         return mesh
 
@@ -146,7 +154,7 @@ class MeshFit:
         """Write all that `load` needs to go on."""
         state = {
             "settings": asdict(self.settings),
-            "offsets": self.offsets.detach(),
+            "handles": self.handles.detach(),
             "color_logits": self.color_logits.detach(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
@@ -160,12 +168,12 @@ class MeshFit:
         Raises:
             ValueError: the checkpoint is of a fit with other settings.
         """
-        state: dict[str, Any] = torch.load(path, map_location=self.offsets.device, weights_only=True)
+        state: dict[str, Any] = torch.load(path, map_location=self.handles.device, weights_only=True)
         differing = [name for name, value in asdict(self.settings).items() if state["settings"].get(name) != value]
         if differing:
             raise ValueError(f"MeshFit.load: {path} must be of a fit with the same settings, got other {', '.join(differing)}")
         with torch.no_grad():
-            self.offsets.copy_(state["offsets"])
+            self.handles.copy_(state["handles"])
             self.color_logits.copy_(state["color_logits"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
@@ -183,6 +191,20 @@ class MeshFit:
         generator = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + round_)
         order = torch.randperm(len(self.views), generator=generator)
         return order[place * per_step : (place + 1) * per_step]
+
+
+def diffusion_inverse(mesh: Meshes, diffusion: float) -> Tensor:
+    """(V, V): the inverse of ``I + diffusion L``, L the combinatorial Laplacian (degrees minus adjacency).
+
+    Symmetric, rows sum to 1. Computed in float64; dense, so meant for meshes of some thousand vertices.
+    """
+    edges = mesh.edges_packed()
+    count = len(mesh.verts_packed())
+    matrix = torch.zeros((count, count), dtype=torch.float64, device=edges.device)
+    matrix[edges[:, 0], edges[:, 1]] = -diffusion
+    matrix[edges[:, 1], edges[:, 0]] = -diffusion
+    matrix.diagonal().copy_(1 - matrix.sum(1))
+    return torch.cholesky_inverse(torch.linalg.cholesky(matrix)).to(mesh.verts_packed().dtype)
 
 
 def _nearest_slots(fragments: Fragments, slots: int) -> Fragments:

@@ -67,8 +67,8 @@ def chamfer_distance(
         abs_cosine: whether normals may point either way.
 
     Returns:
-        A pair ``(loss, loss_normals)``; ``loss_normals`` is ``None`` without normals. With ``point_reduction=None`` each
-        is (N, P1) and (N, P2) in a tuple, or (N, P1) alone when single-directional.
+        A pair ``(loss, loss_normals)``; ``loss_normals`` is ``None`` without normals. With ``point_reduction=None``
+        each is (N, P1) and (N, P2) in a tuple, or (N, P1) alone when single-directional.
 
     Differentiable in x, y and both normals, with the matching held fixed. A cloud without points adds 0 in both
     directions, with zero gradients. At ties the lower index matches.
@@ -100,9 +100,7 @@ def chamfer_distance(
     return distances, normals
 
 
-def _one_way(
-    x: _Cloud, y: _Cloud, weights: Tensor | None, norm: int, abs_cosine: bool
-) -> tuple[Tensor, Tensor | None]:
+def _one_way(x: _Cloud, y: _Cloud, weights: Tensor | None, norm: int, abs_cosine: bool) -> tuple[Tensor, Tensor | None]:
     """The terms (N, P1) of each point of x; 0 where there is no point, or nothing to match it with."""
     nearest = knn_points(x.points, y.points, x.lengths, y.lengths, norm=norm, K=1)
     distances = nearest.dists[..., 0]
@@ -172,10 +170,11 @@ def _cloud(name: str, points: Any, lengths: Tensor | None, normals: Tensor | Non
     if points.dim() != 3:
         raise ValueError(f"{_NAME}: {name} must be of shape (N, P, D), got {tuple(points.shape)}")
     if lengths is not None:
-        if lengths.shape != points.shape[:1]:
-            raise ValueError(f"{_NAME}: {name}_lengths must be of shape {tuple(points.shape[:1])}, got {tuple(lengths.shape)}")
-        if not lengths.is_cuda and lengths.numel() and not 0 <= int(lengths.min()) <= int(lengths.max()) <= points.shape[1]:
-            raise ValueError(f"{_NAME}: {name}_lengths must be in [0, {points.shape[1]}], got {lengths.tolist()}")
+        n, most, _ = points.shape
+        if lengths.shape != (n,):
+            raise ValueError(f"{_NAME}: {name}_lengths must be of shape ({n},), got {tuple(lengths.shape)}")
+        if not lengths.is_cuda and bool(((lengths < 0) | (lengths > most)).any()):
+            raise ValueError(f"{_NAME}: {name}_lengths must be in [0, {most}], got {lengths.tolist()}")
     if normals is not None and normals.shape[:2] != points.shape[:2]:
         raise ValueError(
             f"{_NAME}: {name}_normals must be of shape {tuple(points.shape[:2])} + (D,), got {tuple(normals.shape)}"

@@ -18,9 +18,10 @@ def mesh_laplacian_smoothing(meshes: Meshes, method: str = "uniform") -> Tensor:
     .. math:: \frac{1}{N} \sum_n \frac{1}{V_n} \sum_i \lVert r_i \rVert
 
     - "uniform": :math:`r_i = \frac{1}{|N_i|} \sum_{j \in N_i} v_j - v_i`
-    - "cot": :math:`r_i = \sum_j w_{ij} v_j / \sum_j w_{ij} - v_i` with :math:`w_{ij} = \cot\alpha_{ij} + \cot\beta_{ij}`
-    - "cotcurv": :math:`r_i = \frac{1}{4 A_i} \sum_j w_{ij} (v_j - v_i)`, the mean curvature normal, with :math:`A_i` the
-      sum of the areas of the faces at i
+    - "cot": :math:`r_i = \sum_j w_{ij} v_j / \sum_j w_{ij} - v_i` with :math:`w_{ij} = \cot\alpha_{ij} +
+      \cot\beta_{ij}`
+    - "cotcurv": :math:`r_i = \frac{1}{4 A_i} \sum_j w_{ij} (v_j - v_i)`, the mean curvature normal, with :math:`A_i`
+      the sum of the areas of the faces at i
 
     From M. Desbrun et al., "Implicit Fairing of Irregular Meshes", SIGGRAPH 1999.
 
@@ -29,8 +30,8 @@ def mesh_laplacian_smoothing(meshes: Meshes, method: str = "uniform") -> Tensor:
         method: "uniform", "cot" or "cotcurv".
 
     Returns:
-        A scalar of the dtype of the vertices. Differentiable in the vertices; the weights are constants. A vertex without
-        neighbours, or whose weights cancel, adds 0; where r is 0 its gradient is 0.
+        A scalar of the dtype of the vertices. Differentiable in the vertices; the weights are constants. A vertex
+        without neighbours, or whose weights cancel, adds 0; where r is 0 its gradient is 0.
 
     Raises:
         ValueError: another method.

@@ -19,15 +19,15 @@ def mesh_normal_consistency(meshes: Meshes) -> Tensor:
     .. math::
         1 - \cos(n_0, n_1), \qquad n_0 = (v_1 - v_0) \times (a - v_0), \quad n_1 = -(v_1 - v_0) \times (b - v_0)
 
-    which does not depend on the faces' orientation: 0 where they lie flat, 2 where one is folded onto the other. An edge
-    of k faces has k (k - 1) / 2 pairs. The mean is over the pairs of a mesh, then over the N meshes.
+    which does not depend on the faces' orientation: 0 where they lie flat, 2 where one is folded onto the other. An
+    edge of k faces has k (k - 1) / 2 pairs. The mean is over the pairs of a mesh, then over the N meshes.
 
     Args:
         meshes: N meshes; those without such pairs count in N and add 0.
 
     Returns:
-        A scalar of the dtype of the vertices. Differentiable in the vertices; a face without area makes a pair's term 1,
-        with gradient 0.
+        A scalar of the dtype of the vertices. Differentiable in the vertices; a face without area makes a pair's term
+        1, with gradient 0.
 
     Cost: O(E); the pairs are found once a topology.
 

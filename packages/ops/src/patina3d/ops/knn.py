@@ -157,9 +157,9 @@ def knn_points(
         (N, P1, K, D), or ``None`` without ``return_nn``. Slots ``k >= lengths2[n]`` and rows ``i >= lengths1[n]`` hold
         0 in ``dists`` and ``idx``; ``knn`` is 0 in slots ``k >= lengths2[n]``.
 
-    Differentiable in ``p1`` and ``p2`` through ``dists`` (twice and more) and, for ``p2``, through ``knn``; ``idx`` is a
-    constant. For ``norm=1`` the derivative at equal coordinates is 0. Gradients are summed in a fixed order. Forward mode
-    raises ``NotImplementedError`` or ``RuntimeError``.
+    Differentiable in ``p1`` and ``p2`` through ``dists`` (twice and more) and, for ``p2``, through ``knn``; ``idx`` is
+    a constant. For ``norm=1`` the derivative at equal coordinates is 0. Gradients are summed in a fixed order. Forward
+    mode raises ``NotImplementedError``.
 
     Raises:
         TypeError: an argument is no tensor, or has another dtype than stated.
@@ -214,21 +214,26 @@ def knn_gather(x: Tensor, idx: Tensor, lengths: Tensor | None = None) -> Tensor:
         (N, L, K, U). Differentiable in ``x``.
 
     Raises:
-        ValueError: the batch sizes differ.
+        ValueError: shapes do not fit.
+        IndexError: an entry of ``idx`` is out of range (an assertion of the device on CUDA).
 
     Example:
         >>> knn_gather(torch.tensor([[[1.0], [2.0]]]), torch.tensor([[[1, 0]]]))
         tensor([[[[2.],
                   [1.]]]])
     """
+    if x.dim() != 3:
+        raise ValueError(f"knn_gather: x must be of shape (N, M, U), got {tuple(x.shape)}")
     n, m, u = x.shape
-    if idx.shape[0] != n:
-        raise ValueError(f"knn_gather: idx must be of batch size {n}, that of x, got {idx.shape[0]}")
+    if idx.dim() != 3 or idx.shape[0] != n:
+        raise ValueError(f"knn_gather: idx must be of shape (N, L, K) = ({n}, _, _), got {tuple(idx.shape)}")
     _, rows, k = idx.shape
     if m == 0:
         return x.new_zeros((n, rows, k, u))
     first = m * torch.arange(n, device=idx.device)[:, None, None]
-    out = gather_rows(x.reshape(n * m, u), first + idx)
+    # What is out of range here must not become a row of another cloud.
+    row = torch.where((idx >= 0) & (idx < m), first + idx, n * m)
+    out = gather_rows(x.reshape(n * m, u), row)
     if lengths is None and k <= m:
         return out
     within = torch.arange(k, device=idx.device) < (m if lengths is None else lengths[:, None])

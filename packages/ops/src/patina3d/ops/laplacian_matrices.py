@@ -50,12 +50,12 @@ def cot_laplacian(verts: Tensor, faces: Tensor, eps: float = 1e-12) -> tuple[Ten
     Args:
         verts: (V, 3) float32 or float64.
         faces: (F, 3) int64.
-        eps: the least sine of a corner's angle: keeps the cotangents of degenerate faces finite. Relative, so the matrix
-            does not depend on the unit of length.
+        eps: the least sine of a corner's angle: keeps the cotangents of degenerate faces finite. Relative, so the
+            matrix does not depend on the unit of length.
 
     Returns:
-        ``(L, inv_areas)``: L sparse COO (V, V), symmetric, with a zero diagonal; ``inv_areas`` (V, 1), one over the sum of
-        the areas of the faces at a vertex, 0 where there are none. Both differentiable in ``verts``.
+        ``(L, inv_areas)``: L sparse COO (V, V), symmetric, with a zero diagonal; ``inv_areas`` (V, 1), one over the sum
+        of the areas of the faces at a vertex, 0 where there are none. Both differentiable in ``verts``.
 
     Raises:
         ValueError: shapes do not fit.

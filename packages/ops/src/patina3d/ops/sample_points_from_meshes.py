@@ -34,16 +34,16 @@ def sample_points_from_meshes(
         return_textures: whether to return the textures at the points.
 
     Returns:
-        Points (N, S, 3), of the dtype of the vertices; then normals (N, S, 3) and textures (N, S, C) where asked for (a bare
-        tensor when neither is). A mesh whose faces have no area is sampled as if all its faces were equally large; a face
-        without area has normal 0.
+        Points (N, S, 3), of the dtype of the vertices; then normals (N, S, 3) and textures (N, S, C) where asked for (a
+        bare tensor when neither is). A mesh whose faces have no area is sampled as if all its faces were equally large;
+        a face without area has normal 0.
 
-    Differentiable in the vertices (points and normals) and the textures; the choice of faces is fixed. Random numbers come
-    from torch's generator of the meshes' device.
+    Differentiable in the vertices (points and normals) and the textures; the choice of faces is fixed. Random numbers
+    come from torch's generator of the meshes' device.
 
     Raises:
-        ValueError: all meshes are empty, a vertex is not finite (seen on the CPU; looking would wait for a CUDA device), or
-            textures are asked for and there are none.
+        ValueError: all meshes are empty, a vertex is not finite (seen on the CPU; looking would wait for a CUDA
+            device), or textures are asked for and there are none.
 
     Cost: O(F + N S log F).
 

@@ -1,0 +1,339 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Chamfer distance: the definition in float64, gradients, laws, edges, errors."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.autograd import gradcheck, gradgradcheck
+from torch.nn.functional import cosine_similarity, normalize
+
+from patina3d.loss import chamfer_distance
+from patina3d.structures import Pointclouds
+
+emulated = pytest.mark.emulated
+laws = settings(max_examples=15, deadline=None)
+seeds = st.integers(0, 2**31 - 1)
+
+REDUCTIONS = [(b, p) for p in ("mean", "sum", "max") for b in ("mean", "sum", None)] + [(None, None)]
+
+
+class Batch:
+    """Two batches of clouds with normals; lengths with an empty cloud on either side."""
+
+    def __init__(self, dtype: torch.dtype = torch.float64, device: torch.device | str = "cpu", d: int = 3) -> None:
+        def rand(points: int) -> Tensor:
+            return torch.randn((4, points, d), dtype=torch.float64).to(device, dtype)
+
+        self.x, self.y, self.x_normals, self.y_normals = rand(6), rand(9), rand(6), rand(9)
+        self.x_lengths = torch.tensor([6, 3, 0, 4], device=device)
+        self.y_lengths = torch.tensor([9, 5, 4, 0], device=device)
+        self.weights = torch.tensor([1.0, 0.5, 2, 3], device=device, dtype=dtype)
+
+    def arguments(self, *, normals: bool, lengths: bool, weights: bool) -> dict[str, Tensor]:
+        names = ["x", "y", *["x_lengths", "y_lengths"] * lengths, *["x_normals", "y_normals"] * normals]
+        return {name: getattr(self, name) for name in [*names, *["weights"] * weights]}
+
+
+def one_way(x: Tensor, y: Tensor, x_normals: Tensor, y_normals: Tensor, norm: int, *, absolute: bool) -> list[Tensor]:
+    """Distance and normal term of each point of one cloud, by definition."""
+    if len(y) == 0:
+        return [x.new_zeros(len(x)), x.new_zeros(len(x))]
+    difference = x[:, None] - y
+    dists = difference.abs().sum(-1) if norm == 1 else difference.square().sum(-1)
+    nearest = dists.min(1)
+    cosine = cosine_similarity(x_normals, y_normals[nearest.indices], dim=1, eps=1e-6)
+    return [nearest.values, 1 - (cosine.abs() if absolute else cosine)]
+
+
+def definition(
+    batch: Batch, *, lengths: bool, weights: bool, norm: int, absolute: bool, reductions: tuple, single: bool
+) -> list:
+    """[loss, loss_normals] cloud by cloud."""
+    over_batch, over_points = reductions
+    n = len(batch.x)
+    totals: list[list[Tensor]] = [[], []]
+    points: list[list[Tensor]] = [[], []]
+    for i in range(n):
+        a, b = (batch.x_lengths[i], batch.y_lengths[i]) if lengths else (batch.x.shape[1], batch.y.shape[1])
+        x, y, xn, yn = batch.x[i, :a], batch.y[i, :b], batch.x_normals[i, :a], batch.y_normals[i, :b]
+        ways = [one_way(x, y, xn, yn, norm, absolute=absolute), one_way(y, x, yn, xn, norm, absolute=absolute)]
+        weight = batch.weights[i] if weights else 1
+        for term in range(2):
+            of_ways = [weight * way[term] for way in ways[: 1 if single else 2]]
+            points[term] += [of_ways]
+            if over_points is None:
+                continue
+            reduced = [
+                w.sum() / (max(len(w), 1) if over_points == "mean" else 1)
+                if over_points != "max"
+                else (w.max() if len(w) else w.sum())
+                for w in of_ways
+            ]
+            totals[term].append(torch.stack(reduced).max() if over_points == "max" else torch.stack(reduced).sum())
+    if over_points is None:
+        sizes = (batch.x.shape[1], batch.y.shape[1])
+        padded = [
+            [
+                torch.stack([torch.nn.functional.pad(cloud[way], (0, sizes[way] - len(cloud[way]))) for cloud in term])
+                for way in range(1 if single else 2)
+            ]
+            for term in points
+        ]
+        return [term[0] if single else tuple(term) for term in padded]
+    stacked = [torch.stack(term) for term in totals]
+    if over_batch == "sum":
+        return [term.sum() for term in stacked]
+    if over_batch == "mean":
+        return [term.sum() / (batch.weights.sum() if weights else n) for term in stacked]
+    return stacked
+
+
+@emulated
+@pytest.mark.parametrize("single", [False, True])
+@pytest.mark.parametrize("weights", [False, True])
+@pytest.mark.parametrize("lengths", [False, True])
+@pytest.mark.parametrize("reductions", REDUCTIONS)
+def test_definition(reductions, lengths, weights, single, device):
+    batch = Batch(device=device)
+    for norm, absolute in ((1, True), (2, False), (2, True)):
+        normals = reductions[1] != "max"
+        got = chamfer_distance(
+            **batch.arguments(normals=normals, lengths=lengths, weights=weights),
+            batch_reduction=reductions[0],
+            point_reduction=reductions[1],
+            norm=norm,
+            single_directional=single,
+            abs_cosine=absolute,
+        )
+        want = definition(
+            batch, lengths=lengths, weights=weights, norm=norm, absolute=absolute, reductions=reductions, single=single
+        )
+        torch.testing.assert_close(got[0], want[0])
+        if normals:
+            torch.testing.assert_close(got[1], want[1])
+        else:
+            assert got[1] is None
+
+
+def test_float32_keeps_its_dtype(device):
+    batch, wide = Batch(torch.float32, device), Batch(torch.float64, device)
+    for name in ("x", "y", "x_normals", "y_normals"):
+        setattr(wide, name, getattr(batch, name).double())
+    got = chamfer_distance(**batch.arguments(normals=True, lengths=True, weights=True))
+    want = chamfer_distance(**wide.arguments(normals=True, lengths=True, weights=True))
+    for a, b in zip(got, want, strict=True):
+        assert a.dtype == torch.float32
+        torch.testing.assert_close(a.double(), b, rtol=1e-5, atol=1e-6)
+
+
+def test_known_values(device):
+    x = torch.tensor([[[0.0, 0], [1, 0]]], device=device)
+    y = torch.tensor([[[0.0, 3]]], device=device)
+    # x to y: 9 and 10; y to x: 9.
+    assert chamfer_distance(x, y)[0].item() == 9.5 + 9
+    assert chamfer_distance(x, y, point_reduction="sum")[0].item() == 28
+    assert chamfer_distance(x, y, point_reduction="max")[0].item() == 10
+    assert chamfer_distance(x, y, norm=1)[0].item() == 3.5 + 3
+    assert chamfer_distance(x, y, single_directional=True)[0].item() == 9.5
+
+
+def test_gradcheck(device):
+    batch = Batch(device=device)
+    for name in ("x", "y", "x_normals", "y_normals", "weights"):
+        getattr(batch, name).requires_grad_()
+
+    def loss(x: Tensor, y: Tensor, x_normals: Tensor, y_normals: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        return chamfer_distance(x, y, batch.x_lengths, batch.y_lengths, x_normals, y_normals, weights)
+
+    assert gradcheck(loss, (batch.x, batch.y, batch.x_normals, batch.y_normals, batch.weights))
+    for norm, over in ((1, "mean"), (2, "max")):
+        assert gradcheck(
+            lambda x, y, norm=norm, over=over: chamfer_distance(x, y, norm=norm, point_reduction=over)[0],
+            (batch.x, batch.y),
+        )
+    assert gradgradcheck(lambda x, y: chamfer_distance(x, y)[0], (batch.x, batch.y))
+
+
+@laws
+@given(seeds)
+def test_blind_to_order_and_symmetric(seed):
+    generator = torch.Generator().manual_seed(seed)
+    x, y = (torch.randn((2, p, 3), generator=generator, dtype=torch.float64) for p in (5, 8))
+    loss = chamfer_distance(x, y)[0]
+    order = torch.randperm(8, generator=generator)
+    torch.testing.assert_close(chamfer_distance(x, y[:, order])[0], loss)
+    torch.testing.assert_close(chamfer_distance(y, x)[0], loss)
+    assert chamfer_distance(x, x)[0] == 0
+    rotation, _ = torch.linalg.qr(torch.randn((3, 3), generator=generator, dtype=torch.float64))
+    torch.testing.assert_close(chamfer_distance(x @ rotation + 1, y @ rotation + 1)[0], loss)
+
+
+@laws
+@given(seeds, st.integers(-20, 20), st.sampled_from([torch.float32, torch.float64]))
+def test_scale(seed, exponent, dtype):
+    generator = torch.Generator().manual_seed(seed)
+    x, y = (torch.randn((2, p, 3), generator=generator).to(dtype).requires_grad_() for p in (5, 8))
+    scale = 2.0**exponent
+    for norm in (1, 2):
+        loss, scaled = chamfer_distance(x, y, norm=norm)[0], chamfer_distance(scale * x, scale * y, norm=norm)[0]
+        assert scaled == scale**norm * loss
+        (plain,) = torch.autograd.grad(loss, x)
+        (of_scaled,) = torch.autograd.grad(scaled, x)
+        assert torch.equal(of_scaled, scale**norm * plain)
+
+
+@laws
+@given(seeds)
+def test_a_cloud_alone_equals_the_cloud_in_a_batch(seed):
+    torch.manual_seed(seed)
+    x, y, xn, yn = (torch.randn(1, p, 3) for p in (4, 6, 4, 6))
+    alone = chamfer_distance(x, y, x_normals=xn, y_normals=yn, batch_reduction=None)
+    noise = torch.randn(2, 12, 3)
+
+    def padded(values: Tensor) -> Tensor:
+        # What lies beyond the length must not count.
+        out = noise.clone()
+        out[1, : values.shape[1]] = values[0]
+        return out
+
+    together = chamfer_distance(
+        *(padded(x), padded(y), torch.tensor([7, 4]), torch.tensor([9, 6]), padded(xn), padded(yn)),
+        batch_reduction=None,
+    )
+    for a, b in zip(alone, together, strict=True):
+        torch.testing.assert_close(a[0], b[1])
+
+
+def test_pointclouds_bring_lengths_and_normals():
+    batch = Batch(torch.float32)
+    clouds_x = Pointclouds(
+        [p[:length] for p, length in zip(batch.x, batch.x_lengths.tolist(), strict=True)],
+        [p[:length] for p, length in zip(batch.x_normals, batch.x_lengths.tolist(), strict=True)],
+    )
+    clouds_y = Pointclouds(
+        [p[:length] for p, length in zip(batch.y, batch.y_lengths.tolist(), strict=True)],
+        [p[:length] for p, length in zip(batch.y_normals, batch.y_lengths.tolist(), strict=True)],
+    )
+    want = chamfer_distance(**batch.arguments(normals=True, lengths=True, weights=False))
+    torch.testing.assert_close(chamfer_distance(clouds_x, clouds_y), want)
+    ignored = torch.zeros(4, dtype=torch.int64)
+    torch.testing.assert_close(chamfer_distance(clouds_x, clouds_y, ignored, ignored), want)
+    # Normals on one side alone do not count.
+    assert chamfer_distance(clouds_x, batch.y, y_lengths=batch.y_lengths)[1] is None
+
+
+@emulated
+@pytest.mark.parametrize("point_reduction", ["mean", "sum", "max"])
+@pytest.mark.parametrize(("n", "num_x", "num_y"), [(0, 3, 3), (2, 0, 3), (2, 3, 0), (2, 0, 0)])
+def test_empty(n, num_x, num_y, point_reduction, device):
+    x = torch.rand((n, num_x, 3), device=device, requires_grad=True)
+    y = torch.rand((n, num_y, 3), device=device, requires_grad=True)
+    normals = {} if point_reduction == "max" else {"x_normals": x, "y_normals": y}
+    for over_batch, shape in (("mean", ()), ("sum", ()), (None, (n,))):
+        losses = chamfer_distance(x, y, **normals, batch_reduction=over_batch, point_reduction=point_reduction)
+        for loss in losses[: 2 if normals else 1]:
+            assert loss.shape == shape
+            assert not loss.any()
+            loss.sum().backward(retain_graph=True)
+    assert not x.grad.any()
+    assert not y.grad.any()
+
+
+def test_an_empty_cloud_in_a_batch_has_no_gradient(device):
+    batch = Batch(device=device)
+    batch.x.requires_grad_()
+    losses = chamfer_distance(**batch.arguments(normals=True, lengths=True, weights=False))
+    sum(losses).backward()
+    assert torch.isfinite(batch.x.grad).all()
+    assert batch.x.grad[0].any()
+    assert not batch.x.grad[3].any()
+    assert not batch.x.grad[1, 3:].any()
+
+
+@pytest.mark.parametrize("point_reduction", ["mean", "sum", None])
+def test_all_weights_zero(point_reduction):
+    batch = Batch()
+    batch.x.requires_grad_()
+    for over_batch, shape in (("mean", ()), ("sum", ()), (None, (4,))):
+        if point_reduction is None and over_batch is not None:
+            continue
+        losses = chamfer_distance(
+            **{**batch.arguments(normals=True, lengths=True, weights=True), "weights": torch.zeros(4).double()},
+            batch_reduction=over_batch,
+            point_reduction=point_reduction,
+        )
+        for loss in losses:
+            of_x = loss[0] if point_reduction is None else loss
+            assert of_x.shape == ((4, 6) if point_reduction is None else shape)
+            assert not of_x.any()
+            of_x.sum().backward(retain_graph=True)
+    assert not batch.x.grad.any()
+
+
+def test_normals_need_no_length_and_no_direction():
+    batch = Batch()
+    arguments = batch.arguments(normals=True, lengths=False, weights=False)
+    loss = chamfer_distance(**arguments)[1]
+    torch.testing.assert_close(chamfer_distance(**{**arguments, "x_normals": -3 * batch.x_normals})[1], loss)
+    arguments["x_normals"], arguments["y_normals"] = (
+        normalize(batch.x_normals, dim=2),
+        -normalize(batch.x_normals, dim=2),
+    )
+    arguments["y"] = batch.x
+    assert chamfer_distance(**arguments)[1].item() == pytest.approx(0, abs=1e-12)
+    assert chamfer_distance(**arguments, abs_cosine=False)[1].item() == pytest.approx(4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_converted(dtype, device):
+    x, y = torch.rand((2, 5, 3), device=device).to(dtype), torch.rand((2, 6, 3), device=device).to(dtype)
+    got, want = chamfer_distance(x, y)[0], chamfer_distance(x.float(), y.float())[0]
+    assert got.dtype == torch.float32
+    assert torch.equal(got, want)
+
+
+X = torch.rand(2, 4, 3)
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "arguments"),
+    [
+        (ValueError, 'batch_reduction must be "mean", "sum" or None, got "max"', {"batch_reduction": "max"}),
+        (ValueError, 'point_reduction must be "mean", "sum", "max" or None, got "min"', {"point_reduction": "min"}),
+        (ValueError, "batch_reduction must be None when point_reduction is None", {"point_reduction": None}),
+        (ValueError, "norm must be 1 or 2, got 3", {"norm": 3}),
+        (
+            ValueError,
+            'point_reduction must not be "max" when normals are given',
+            {"x_normals": X, "y_normals": X, "point_reduction": "max"},
+        ),
+        (ValueError, "x must be of shape (N, P, D), got (4, 3)", {"x": X[0]}),
+        (ValueError, "y must be of shape (2, P2, 3), got (1, 4, 3)", {"y": X[:1]}),
+        (ValueError, "y must be of shape (2, P2, 3), got (2, 4, 2)", {"y": X[..., :2]}),
+        (ValueError, "x_lengths must be of shape (2,), got (3,)", {"x_lengths": torch.tensor([1, 1, 1])}),
+        (ValueError, "y_lengths must be in [0, 4], got [1, 5]", {"y_lengths": torch.tensor([1, 5])}),
+        (ValueError, "y_lengths must be in [0, 4], got [-1, 4]", {"y_lengths": torch.tensor([-1, 4])}),
+        (TypeError, "x_lengths must be a torch.Tensor or None, got list", {"x_lengths": [4, 4]}),
+        (TypeError, "y_normals must be a torch.Tensor or None, got int", {"y_normals": 1}),
+        (ValueError, "x_normals must be of shape (2, 4) + (D,), got (2, 3, 3)", {"x_normals": X[:, :3]}),
+        (ValueError, "y_normals must have 3 channels, got 2", {"x_normals": X, "y_normals": X[..., :2]}),
+        (ValueError, "weights must be of shape (2,), got (3,)", {"weights": torch.ones(3)}),
+        (ValueError, "weights must be non-negative, got [1.0, -1.0]", {"weights": torch.tensor([1.0, -1])}),
+        (TypeError, "x must be a torch.Tensor or Pointclouds, got list", {"x": [0.0]}),
+    ],
+)
+def test_errors(error, message, arguments):
+    with pytest.raises(error) as caught:
+        chamfer_distance(**{"x": X, "y": X, **arguments})
+    assert str(caught.value).replace("'", '"').startswith(f"chamfer_distance: {message}")
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
+def test_compile():
+    compiled = torch.compile(lambda x, y: chamfer_distance(x, y)[0], fullgraph=True, backend="aot_eager")
+    x = X.clone().requires_grad_()
+    got, want = compiled(x, X + 1), chamfer_distance(x, X + 1)[0]
+    torch.testing.assert_close(got, want)
+    torch.testing.assert_close(torch.autograd.grad(got, x), torch.autograd.grad(want, x))

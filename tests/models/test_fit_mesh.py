@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A mesh recovered from pictures, on a small scale."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from patina3d.models import FitSettings, MeshFit, views_around
+from patina3d.models.fit_mesh import silhouette_loss
+from patina3d.renderer import TexturesVertex
+from patina3d.structures import Meshes
+from patina3d.utils import ico_sphere
+
+SETTINGS = FitSettings(iterations=8, sphere_level=2, faces_per_pixel=8)
+
+
+def painted(mesh: Meshes) -> Meshes:
+    mesh.textures = TexturesVertex(torch.full_like(mesh.verts_padded(), 0.7))
+    return mesh
+
+
+@pytest.fixture(scope="module")
+def views():
+    verts = ico_sphere(2).verts_padded() * torch.tensor([0.9, 0.5, 0.7])
+    return views_around(painted(ico_sphere(2).update_padded(verts)), 4, 32)
+
+
+def test_the_loss_falls(views):
+    fit = MeshFit(views, dataclasses.replace(SETTINGS, iterations=30))
+    losses = [fit.advance()["silhouette"] for _ in range(30)]
+    assert sum(losses[-4:]) < 0.5 * sum(losses[:4])
+
+
+def test_every_term_is_reported_and_finite(views):
+    fit = MeshFit(views, SETTINGS)
+    terms = fit.advance()
+    assert set(terms) == {"loss", "silhouette", "rgb", "edge", "laplacian", "normal"}
+    assert all(map(torch.isfinite, map(torch.tensor, terms.values())))
+    weighted = sum(getattr(SETTINGS, name) * value for name, value in terms.items() if name != "loss")
+    assert terms["loss"] == pytest.approx(weighted, rel=1e-5)
+
+
+def test_the_same_seed_gives_the_same_bits(views):
+    def run(seed):
+        fit = MeshFit(views, dataclasses.replace(SETTINGS, seed=seed, views_per_step=1))
+        for _ in range(3):
+            fit.advance()
+        return fit.mesh().detach().verts_packed()
+
+    assert torch.equal(run(0), run(0))
+    assert not torch.equal(run(0), run(1))
+
+
+def test_every_view_comes_once_before_any_comes_again(views):
+    fit = MeshFit(views, SETTINGS)
+    seen = []
+    for _ in range(2):
+        seen.extend(fit._choose().tolist())
+        fit.advance()
+    assert sorted(seen) == [0, 1, 2, 3]
+
+
+def test_a_resumed_fit_ends_where_an_unbroken_one_does(views, tmp_path):
+    unbroken = MeshFit(views, SETTINGS)
+    for _ in range(5):
+        unbroken.advance()
+    first = MeshFit(views, SETTINGS)
+    for _ in range(3):
+        first.advance()
+    first.save(tmp_path / "checkpoint.pt")
+    second = MeshFit(views, SETTINGS)
+    second.load(tmp_path / "checkpoint.pt")
+    assert second.step == 3
+    for _ in range(2):
+        second.advance()
+    assert torch.equal(second.mesh().verts_packed(), unbroken.mesh().verts_packed())
+    assert second.history == unbroken.history
+
+
+def test_a_checkpoint_of_other_settings_is_refused(views, tmp_path):
+    MeshFit(views, SETTINGS).save(tmp_path / "checkpoint.pt")
+    other = MeshFit(views, dataclasses.replace(SETTINGS, sigma=1e-3))
+    with pytest.raises(ValueError, match="same settings, got other sigma"):
+        other.load(tmp_path / "checkpoint.pt")
+
+
+def test_silhouette_loss_is_one_minus_intersection_over_union():
+    true = torch.tensor([[[1.0, 1.0], [0.0, 0.0]]])
+    assert silhouette_loss(true, true).item() == 0
+    assert silhouette_loss(1 - true, true).item() == 1
+    half = torch.tensor([[[1.0, 0.0], [1.0, 0.0]]])
+    assert silhouette_loss(half, true).item() == pytest.approx(2 / 3)
+
+
+def test_two_empty_silhouettes_are_equal_with_a_finite_gradient():
+    empty = torch.zeros(1, 2, 2, requires_grad=True)
+    loss = silhouette_loss(empty, torch.zeros(1, 2, 2))
+    loss.backward()
+    assert loss.item() == 0
+    assert torch.isfinite(empty.grad).all()

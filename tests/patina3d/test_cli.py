@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: what it writes, and what it says when something is wrong."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import imageio.v3 as iio
+import pytest
+from support.meshes import real_mesh
+
+from patina3d.io import load_objs_as_meshes, save_obj
+from patina3d.utils import ico_sphere
+
+
+def patina3d(*arguments, **options):
+    command = [sys.executable, "-m", "patina3d.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, **options)
+
+
+def assert_one_sentence(result, *words):
+    assert result.returncode == 2, result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+    assert all(word in result.stderr for word in words), result.stderr
+
+
+SMALL = ("--views", 4, "--size", 24, "--iterations", 3)
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fit")
+    result = patina3d("fit", "star", *SMALL, "--out", folder)
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+def test_fit_writes_mesh_metrics_and_pictures(fitted):
+    assert {p.name for p in fitted.iterdir()} == {"fitted.obj", "metrics.json", "loss.png", "views.png", "turntable.gif"}
+    mesh = load_objs_as_meshes([str(fitted / "fitted.obj")])
+    assert mesh.faces_packed().shape == (5120, 3)
+    metrics = json.loads((fitted / "metrics.json").read_text())
+    assert 0 < metrics["silhouette_iou"] <= 1
+    assert 0 < metrics["chamfer"] < metrics["chamfer_start"] * 1.5
+    assert list(metrics["f1"]) == ["0.1", "0.3", "0.5"]
+    assert iio.imread(fitted / "views.png").shape == (4 * 224, 2 * 224, 3)
+    assert len(iio.imread(fitted / "turntable.gif")) == 24
+
+
+def test_fitted_mesh_stands_where_the_target_does(tmp_path):
+    target = ico_sphere(2).scale_verts(30.0).offset_verts(ico_sphere(2).verts_packed().new_tensor([100.0, -50.0, 7.0]))
+    save_obj(tmp_path / "far.obj", target.verts_packed(), target.faces_packed())
+    assert patina3d("fit", tmp_path / "far.obj", *SMALL, "--out", tmp_path / "out").returncode == 0
+    verts = load_objs_as_meshes([str(tmp_path / "out" / "fitted.obj")]).verts_packed()
+    assert (verts.mean(0) - target.verts_packed().mean(0)).abs().max() < 6
+
+
+def test_an_interrupted_fit_leaves_a_checkpoint_that_resume_continues_from(tmp_path):
+    options = ("--views", 4, "--size", 24, "--iterations", 400, "--out", tmp_path)
+    command = [sys.executable, "-m", "patina3d.cli", "fit", "sphere", *map(str, options)]
+    environment = {**os.environ, "FORCE_COLOR": "1", "TTY_COMPATIBLE": "1", "COLUMNS": "100"}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+    assert process.stdout is not None
+    seen = ""
+    while " 5/400" not in seen and (character := process.stdout.read(1)):
+        seen = (seen + character)[-400:]
+    process.send_signal(signal.SIGINT)
+    rest, _ = process.communicate(timeout=120)
+    assert process.returncode == 130, seen + rest
+    assert "--resume" in rest
+    assert (tmp_path / "checkpoint.pt").is_file()
+    resumed = patina3d("fit", "sphere", *options[:-2], "--out", tmp_path, "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    assert json.loads((tmp_path / "metrics.json").read_text())["iterations"] == 400
+    assert not (tmp_path / "checkpoint.pt").exists()
+
+
+def test_what_the_user_got_wrong_is_one_sentence_and_exit_code_2(tmp_path):
+    (tmp_path / "bad.obj").write_text("v 0 0 zero\n")
+    (tmp_path / "empty.obj").write_text("# nothing\n")
+    (tmp_path / "mesh.xyz").write_text("0 0 0\n")
+    assert_one_sentence(patina3d("fit", tmp_path / "none.obj"), "none.obj", "no file")
+    assert_one_sentence(patina3d("fit", tmp_path / "bad.obj"), "bad.obj", "line 1")
+    assert_one_sentence(patina3d("fit", tmp_path / "empty.obj"), "empty.obj", "no faces")
+    assert_one_sentence(patina3d("fit", tmp_path / "mesh.xyz"), "mesh.xyz", ".obj or .ply")
+    assert_one_sentence(patina3d("fit", "sphere", "--device", "tpu"), "--device", "tpu")
+    assert_one_sentence(patina3d("fit", "sphere", "--resume", "--out", tmp_path), "--resume", "checkpoint")
+
+
+def test_an_unwritable_folder_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("in the way\n")
+    assert_one_sentence(patina3d("fit", "sphere", "--out", tmp_path / "file" / "out"), "cannot be written")
+
+
+def test_render_writes_a_picture_of_the_size_asked_for(tmp_path):
+    result = patina3d("render", "torus", "-o", tmp_path / "torus.png", "--size", 48)
+    assert result.returncode == 0, result.stderr
+    picture = iio.imread(tmp_path / "torus.png")
+    assert picture.shape == (48, 48, 3)
+    assert (picture[0, 0] == 255).all()
+    assert picture[20:28].min() < 200
+
+
+@pytest.mark.parametrize("name", ["spot.obj", "suzanne.obj", "teapot.obj"])
+def test_render_takes_real_meshes(tmp_path, name):
+    result = patina3d("render", real_mesh(name), "-o", tmp_path / "picture.png", "--size", 64)
+    assert result.returncode == 0, result.stderr
+    covered = (iio.imread(tmp_path / "picture.png") < 250).any(-1).mean()
+    assert 0.1 < covered < 0.9
+
+
+def test_doctor_says_in_a_sentence_whether_the_gpu_can_be_used():
+    result = patina3d("doctor")
+    assert result.returncode == 0, result.stderr
+    text = " ".join(result.stdout.split())
+    assert "The GPU can be used" in text or "The GPU cannot be used:" in text
+    assert "threads" in text
+    assert "vector instructions" in text
+
+
+def test_the_command_is_installed():
+    assert (Path(sys.executable).parent / "patina3d").exists()
