@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures that every test file may use."""
 
+import hypothesis
 import pytest
 import torch
+
+# No deadlines: machines are noisy, and a bound in time says nothing about the code.
+hypothesis.settings.register_profile("patina3d", deadline=None)
+hypothesis.settings.load_profile("patina3d")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

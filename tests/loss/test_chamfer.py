@@ -256,6 +256,7 @@ def test_an_empty_cloud_in_a_batch_has_no_gradient(device):
 def test_all_weights_zero(point_reduction):
     batch = Batch()
     batch.x.requires_grad_()
+    batch.x_normals.requires_grad_()
     for over_batch, shape in (("mean", ()), ("sum", ()), (None, (4,))):
         if point_reduction is None and over_batch is not None:
             continue
@@ -289,9 +290,11 @@ def test_normals_need_no_length_and_no_direction():
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_is_converted(dtype, device):
     x, y = torch.rand((2, 5, 3), device=device).to(dtype), torch.rand((2, 6, 3), device=device).to(dtype)
-    got, want = chamfer_distance(x, y)[0], chamfer_distance(x.float(), y.float())[0]
-    assert got.dtype == torch.float32
-    assert torch.equal(got, want)
+    got = chamfer_distance(x, y, x_normals=x, y_normals=y)
+    x, y = x.float(), y.float()
+    for a, b in zip(got, chamfer_distance(x, y, x_normals=x, y_normals=y), strict=True):
+        assert a.dtype == torch.float32
+        assert torch.equal(a, b)
 
 
 X = torch.rand(2, 4, 3)

@@ -10,8 +10,8 @@ from patina3d.utils import ico_sphere
 
 
 def test_concentric_spheres():
-    # Scaled so that the true diameter is 10: radii 5 and 5.2, so every point is 0.2 from the other surface. A surface of
-    # area A is known by n samples only, whose nearest lies at a mean squared distance of A / (pi n) along it.
+    # Scaled so that the true diameter is 10: radii 5 and 5.2, so every point is 0.2 from the other surface. A surface
+    # of area A is known by n samples only, whose nearest lies at a mean squared distance of A / (pi n) along it.
     metrics = surface_metrics(ico_sphere(4).scale_verts(1.04), ico_sphere(4), num_points=4000)
     assert metrics.chamfer == pytest.approx(2 * (0.2**2 + 100 / 4000), rel=0.1)
     assert metrics.normal_consistency > 0.98

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import imageio.v3 as iio
 import pytest
-from support.meshes import real_mesh
 
 from patina3d.io import load_objs_as_meshes, save_obj
 from patina3d.utils import ico_sphere
+from support.meshes import real_mesh
 
 
 def patina3d(*arguments, **options):
@@ -39,7 +39,13 @@ def fitted(tmp_path_factory):
 
 
 def test_fit_writes_mesh_metrics_and_pictures(fitted):
-    assert {p.name for p in fitted.iterdir()} == {"fitted.obj", "metrics.json", "loss.png", "views.png", "turntable.gif"}
+    assert {p.name for p in fitted.iterdir()} == {
+        "fitted.obj",
+        "metrics.json",
+        "loss.png",
+        "views.png",
+        "turntable.gif",
+    }
     mesh = load_objs_as_meshes([str(fitted / "fitted.obj")])
     assert mesh.faces_packed().shape == (5120, 3)
     metrics = json.loads((fitted / "metrics.json").read_text())

@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patina3d.structures import Meshes
@@ -60,6 +60,7 @@ def test_an_empty_element_begins_where_the_next_one_does():
     assert meshes.faces_packed_to_mesh_idx().tolist() == [0, 2]
 
 
+@settings(deadline=None)
 @given(batch_sizes(), st.sampled_from([torch.float32, torch.float64, torch.float16]))
 def test_forms_hold_the_same(sizes, dtype):
     verts, faces = random_lists(sizes, dtype=dtype)

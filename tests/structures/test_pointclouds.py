@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patina3d.structures import Pointclouds, join_pointclouds_as_batch, join_pointclouds_as_scene
@@ -44,6 +44,7 @@ def assert_same(a: Pointclouds, b: Pointclouds) -> None:
 # The three forms.
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=5), st.integers(0, 7))
 def test_all_forms_exist_whatever_was_given(sizes, as_tensor):
     values = lists(sizes)

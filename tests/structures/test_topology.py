@@ -3,7 +3,7 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 
 from patina3d.structures import Meshes
 from patina3d.structures.meshes.topology import unique_edges
@@ -46,6 +46,7 @@ def test_anchor_laplacian():
     torch.testing.assert_close(mesh.laplacian_packed().to_dense(), torch.tensor(expected))
 
 
+@settings(deadline=None)
 @given(batch_sizes())
 def test_equals_definition(sizes):
     verts, faces = random_lists(sizes)

@@ -3,7 +3,7 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patina3d.structures.utils import (
@@ -17,6 +17,7 @@ from patina3d.structures.utils import (
 SIZES = st.lists(st.integers(0, 5), min_size=1, max_size=6)
 
 
+@settings(deadline=None)
 @given(SIZES, st.sampled_from([torch.float32, torch.float64, torch.int64, torch.bool]))
 def test_round_trips(sizes, dtype):
     x = [(10 * torch.rand(size, 3)).to(dtype) for size in sizes]

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
@@ -311,6 +311,7 @@ def test_batch_elements_do_not_know_each_other():
         torch.testing.assert_close(matrix_to_euler_angles(matrix[n], "XYZ"), euler[n], rtol=1e-6, atol=1e-6)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**31))
 def test_group_laws(seed):
     generator = torch.Generator().manual_seed(seed)

@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patina3d.transforms import (
@@ -83,6 +83,7 @@ def test_logarithm_of_half_turns():
     assert motion.grad.isfinite().all()
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**31), st.floats(-6, 6))
 def test_motions_about_one_screw_commute(seed, exponent):
     generator = torch.Generator().manual_seed(seed)

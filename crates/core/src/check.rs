@@ -37,7 +37,8 @@ impl Argument<'_, '_> {
     /// This shape; `None` leaves a size open. `letters` is how the docs write it, for instance `(N, P2, D)`.
     pub fn shape(self, letters: &str, sizes: &[Option<usize>]) -> Result<Self> {
         let shape = self.tensor.shape();
-        let fits = shape.len() == sizes.len() && sizes.iter().zip(shape).all(|(want, &got)| want.is_none_or(|w| w == got));
+        let fits =
+            shape.len() == sizes.len() && sizes.iter().zip(shape).all(|(want, &got)| want.is_none_or(|w| w == got));
         if fits {
             return Ok(self);
         }

@@ -44,7 +44,8 @@ pub fn driver() -> std::result::Result<&'static Driver, &'static str> {
 fn probe() -> std::result::Result<Driver, String> {
     let name = if cfg!(windows) { "nvcuda.dll" } else { "libcuda.so.1" };
     // SAFETY: loading NVIDIA's driver library runs its initialisers, which is what every CUDA program does.
-    let library = unsafe { libloading::Library::new(name) }.map_err(|error| format!("the NVIDIA driver is not installed: {name} cannot be opened ({error})"))?;
+    let library = unsafe { libloading::Library::new(name) }
+        .map_err(|error| format!("the NVIDIA driver is not installed: {name} cannot be opened ({error})"))?;
     // The library stays open: the function pointers below and cudarc's live as long as the process.
     std::mem::forget(library);
     check(|| {
@@ -73,8 +74,20 @@ fn device_info(ordinal: c_int) -> std::result::Result<DeviceInfo, sys::CUresult>
     unsafe {
         check(|| sys::cuDeviceGet(&raw mut device, ordinal))?;
         check(|| sys::cuDeviceGetName(name.as_mut_ptr(), 255, device))?;
-        check(|| sys::cuDeviceGetAttribute(&raw mut major, sys::CUdevice_attribute_enum::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device))?;
-        check(|| sys::cuDeviceGetAttribute(&raw mut minor, sys::CUdevice_attribute_enum::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device))?;
+        check(|| {
+            sys::cuDeviceGetAttribute(
+                &raw mut major,
+                sys::CUdevice_attribute_enum::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR,
+                device,
+            )
+        })?;
+        check(|| {
+            sys::cuDeviceGetAttribute(
+                &raw mut minor,
+                sys::CUdevice_attribute_enum::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
+                device,
+            )
+        })?;
     }
     // SAFETY: the driver wrote at most 255 bytes into a zeroed buffer.
     let name = unsafe { CStr::from_ptr(name.as_ptr()) }.to_string_lossy().into_owned();
@@ -166,13 +179,20 @@ fn context(loaded: &mut Loaded, ordinal: i32) -> std::result::Result<sys::CUcont
 fn load(module: &Module) -> std::result::Result<sys::CUmodule, String> {
     const LOG: usize = 4096;
     let mut log = vec![0_u8; LOG];
-    let mut options = [sys::CUjit_option::CU_JIT_ERROR_LOG_BUFFER, sys::CUjit_option::CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES];
+    let mut options =
+        [sys::CUjit_option::CU_JIT_ERROR_LOG_BUFFER, sys::CUjit_option::CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES];
     let mut values: [*mut c_void; 2] = [log.as_mut_ptr().cast(), LOG as *mut c_void];
     let mut handle: sys::CUmodule = std::ptr::null_mut();
     // SAFETY: the PTX is NUL-terminated (`module!` adds the NUL); options and values have the same length, and the log
     // buffer outlives the call.
     let loaded = check(|| unsafe {
-        sys::cuModuleLoadDataEx(&raw mut handle, module.ptx.as_ptr().cast(), 2 as c_uint, options.as_mut_ptr(), values.as_mut_ptr())
+        sys::cuModuleLoadDataEx(
+            &raw mut handle,
+            module.ptx.as_ptr().cast(),
+            2 as c_uint,
+            options.as_mut_ptr(),
+            values.as_mut_ptr(),
+        )
     });
     loaded.map(|()| handle).map_err(|code| {
         let end = log.iter().position(|&byte| byte == 0).unwrap_or(LOG);
@@ -182,7 +202,12 @@ fn load(module: &Module) -> std::result::Result<sys::CUmodule, String> {
     })
 }
 
-fn function(loaded: &mut Loaded, ordinal: i32, module: &'static Module, kernel: &str) -> std::result::Result<sys::CUfunction, String> {
+fn function(
+    loaded: &mut Loaded,
+    ordinal: i32,
+    module: &'static Module,
+    kernel: &str,
+) -> std::result::Result<sys::CUfunction, String> {
     let key = (ordinal, module.name);
     if let Some(found) = loaded.functions.get(&key).and_then(|functions| functions.get(kernel)) {
         return Ok(found.0);
@@ -201,8 +226,22 @@ fn function(loaded: &mut Loaded, ordinal: i32, module: &'static Module, kernel: 
     let mut fixed: c_int = 0;
     // SAFETY: the function is valid, `fixed` writable; the limit leaves room for the kernel's static shared memory.
     unsafe {
-        check(|| sys::cuFuncGetAttribute(&raw mut fixed, sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, function)).map_err(describe)?;
-        check(|| sys::cuFuncSetAttribute(function, sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, most - fixed)).map_err(describe)?;
+        check(|| {
+            sys::cuFuncGetAttribute(
+                &raw mut fixed,
+                sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES,
+                function,
+            )
+        })
+        .map_err(describe)?;
+        check(|| {
+            sys::cuFuncSetAttribute(
+                function,
+                sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+                most - fixed,
+            )
+        })
+        .map_err(describe)?;
     }
     loaded.functions.entry(key).or_default().insert(kernel.to_owned(), Handle(function));
     Ok(function)
@@ -214,13 +253,23 @@ fn most_shared_bytes(ordinal: i32) -> std::result::Result<c_int, sys::CUresult> 
     // SAFETY: pointers are to locals; a bad ordinal is an error code.
     unsafe {
         check(|| sys::cuDeviceGet(&raw mut device, ordinal))?;
-        check(|| sys::cuDeviceGetAttribute(&raw mut bytes, sys::CUdevice_attribute_enum::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN, device))?;
+        check(|| {
+            sys::cuDeviceGetAttribute(
+                &raw mut bytes,
+                sys::CUdevice_attribute_enum::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN,
+                device,
+            )
+        })?;
     }
     Ok(bytes)
 }
 
 /// Calls `body` with the loaded state and the device's context current.
-fn with_device<R>(during: &str, ordinal: i32, body: impl FnOnce(&mut Loaded) -> std::result::Result<R, String>) -> Result<R> {
+fn with_device<R>(
+    during: &str,
+    ordinal: i32,
+    body: impl FnOnce(&mut Loaded) -> std::result::Result<R, String>,
+) -> Result<R> {
     let fail = |reason: String| Error::device(during, reason);
     let driver = driver().map_err(|reason| fail(reason.to_owned()))?;
     if driver.version < OLDEST_CUDA {
@@ -233,7 +282,14 @@ fn with_device<R>(during: &str, ordinal: i32, body: impl FnOnce(&mut Loaded) -> 
     body(loaded).map_err(fail)
 }
 
-pub(crate) fn launch<P: Params>(ordinal: i32, stream: usize, module: &'static Module, kernel: &str, grid: Grid, params: &P) -> Result<()> {
+pub(crate) fn launch<P: Params>(
+    ordinal: i32,
+    stream: usize,
+    module: &'static Module,
+    kernel: &str,
+    grid: Grid,
+    params: &P,
+) -> Result<()> {
     with_device(kernel, ordinal, |loaded| {
         let function = function(loaded, ordinal, module, kernel)?;
         let [bx, by, bz] = grid.blocks;
@@ -241,8 +297,17 @@ pub(crate) fn launch<P: Params>(ordinal: i32, stream: usize, module: &'static Mo
         let mut arguments = [std::ptr::from_ref(params).cast_mut().cast::<c_void>()];
         // SAFETY: the kernel takes one `P` by value (both languages share its declaration, and a test compares the
         // layouts); the driver copies it before it returns. The stream is torch's current one.
-        unsafe { result::launch_kernel(function, (bx, by, bz), (tx, ty, tz), grid.shared_bytes, stream as sys::CUstream, &mut arguments) }
-            .map_err(|error| describe(error.0))
+        unsafe {
+            result::launch_kernel(
+                function,
+                (bx, by, bz),
+                (tx, ty, tz),
+                grid.shared_bytes,
+                stream as sys::CUstream,
+                &mut arguments,
+            )
+        }
+        .map_err(|error| describe(error.0))
     })
 }
 

@@ -45,7 +45,10 @@ impl Grid {
     pub fn of_blocks(kernel: &str, blocks: [usize; 3], threads: u32) -> Result<Self> {
         let limits = [i32::MAX as usize, 65_535, 65_535];
         if blocks.iter().zip(limits).any(|(&n, limit)| n > limit) {
-            return Err(Error::device(kernel, format!("a grid of {blocks:?} blocks is more than a CUDA device can launch")));
+            return Err(Error::device(
+                kernel,
+                format!("a grid of {blocks:?} blocks is more than a CUDA device can launch"),
+            ));
         }
         Ok(Self { blocks: blocks.map(|n| n as u32), threads: [threads, 1, 1], shared_bytes: 0 })
     }

@@ -40,7 +40,12 @@ pub fn for_each(threads: usize, count: usize, body: impl Fn(usize) + Send + Sync
 
 /// Cuts `values` into pieces of `size` elements and calls `body(i, piece)` for each, in parallel when `threads` is more
 /// than one.
-pub fn for_each_chunk<T: Send>(threads: usize, values: &mut [T], size: usize, body: impl Fn(usize, &mut [T]) + Send + Sync) {
+pub fn for_each_chunk<T: Send>(
+    threads: usize,
+    values: &mut [T],
+    size: usize,
+    body: impl Fn(usize, &mut [T]) + Send + Sync,
+) {
     use rayon::prelude::*;
     let size = size.max(1);
     if threads <= 1 {
@@ -61,7 +66,8 @@ fn pool(threads: usize) -> Option<Arc<ThreadPool>> {
     {
         return Some(Arc::clone(&pool.workers));
     }
-    let built = Arc::new(ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("patina3d-{i}")).build().ok()?);
+    let built =
+        Arc::new(ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("patina3d-{i}")).build().ok()?);
     if let Some(old) = slot.replace(Pool { process, threads, workers: Arc::clone(&built) })
         && old.process != process
     {

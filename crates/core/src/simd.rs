@@ -293,26 +293,80 @@ mod x86 {
     }
 
     vector!(
-        Avx512, f32, __m512, 16, _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_add_ps, _mm512_sub_ps,
-        _mm512_mul_ps, _mm512_div_ps, _mm512_fmadd_ps, _mm512_min_ps, _mm512_max_ps,
-        abs | a | _mm512_abs_ps(a), less | a, b | u32::from(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b))
+        Avx512,
+        f32,
+        __m512,
+        16,
+        _mm512_set1_ps,
+        _mm512_loadu_ps,
+        _mm512_storeu_ps,
+        _mm512_add_ps,
+        _mm512_sub_ps,
+        _mm512_mul_ps,
+        _mm512_div_ps,
+        _mm512_fmadd_ps,
+        _mm512_min_ps,
+        _mm512_max_ps,
+        abs | a | _mm512_abs_ps(a),
+        less | a,
+        b | u32::from(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b))
     );
     vector!(
-        Avx512, f64, __m512d, 8, _mm512_set1_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_add_pd, _mm512_sub_pd,
-        _mm512_mul_pd, _mm512_div_pd, _mm512_fmadd_pd, _mm512_min_pd, _mm512_max_pd,
-        abs | a | _mm512_abs_pd(a), less | a, b | u32::from(_mm512_cmp_pd_mask::<_CMP_LT_OQ>(a, b))
+        Avx512,
+        f64,
+        __m512d,
+        8,
+        _mm512_set1_pd,
+        _mm512_loadu_pd,
+        _mm512_storeu_pd,
+        _mm512_add_pd,
+        _mm512_sub_pd,
+        _mm512_mul_pd,
+        _mm512_div_pd,
+        _mm512_fmadd_pd,
+        _mm512_min_pd,
+        _mm512_max_pd,
+        abs | a | _mm512_abs_pd(a),
+        less | a,
+        b | u32::from(_mm512_cmp_pd_mask::<_CMP_LT_OQ>(a, b))
     );
     vector!(
-        Avx2, f32, __m256, 8, _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_add_ps, _mm256_sub_ps,
-        _mm256_mul_ps, _mm256_div_ps, _mm256_fmadd_ps, _mm256_min_ps, _mm256_max_ps,
+        Avx2,
+        f32,
+        __m256,
+        8,
+        _mm256_set1_ps,
+        _mm256_loadu_ps,
+        _mm256_storeu_ps,
+        _mm256_add_ps,
+        _mm256_sub_ps,
+        _mm256_mul_ps,
+        _mm256_div_ps,
+        _mm256_fmadd_ps,
+        _mm256_min_ps,
+        _mm256_max_ps,
         abs | a | _mm256_andnot_ps(_mm256_set1_ps(-0.0), a),
-        less | a, b | _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_LT_OQ>(a, b)) as u32
+        less | a,
+        b | _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_LT_OQ>(a, b)) as u32
     );
     vector!(
-        Avx2, f64, __m256d, 4, _mm256_set1_pd, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_add_pd, _mm256_sub_pd,
-        _mm256_mul_pd, _mm256_div_pd, _mm256_fmadd_pd, _mm256_min_pd, _mm256_max_pd,
+        Avx2,
+        f64,
+        __m256d,
+        4,
+        _mm256_set1_pd,
+        _mm256_loadu_pd,
+        _mm256_storeu_pd,
+        _mm256_add_pd,
+        _mm256_sub_pd,
+        _mm256_mul_pd,
+        _mm256_div_pd,
+        _mm256_fmadd_pd,
+        _mm256_min_pd,
+        _mm256_max_pd,
         abs | a | _mm256_andnot_pd(_mm256_set1_pd(-0.0), a),
-        less | a, b | _mm256_movemask_pd(_mm256_cmp_pd::<_CMP_LT_OQ>(a, b)) as u32
+        less | a,
+        b | _mm256_movemask_pd(_mm256_cmp_pd::<_CMP_LT_OQ>(a, b)) as u32
     );
 }
 
@@ -334,8 +388,14 @@ mod tests {
                 let (a, b) = (simd.load(&x[start..]), simd.load(&y[start..]));
                 let c = simd.splat(T::from(0.3));
                 for vector in [
-                    simd.add(a, b), simd.sub(a, b), simd.mul(a, b), simd.div(a, b), simd.mul_add(a, b, c), simd.abs(a),
-                    simd.min(a, b), simd.max(a, b),
+                    simd.add(a, b),
+                    simd.sub(a, b),
+                    simd.mul(a, b),
+                    simd.div(a, b),
+                    simd.mul_add(a, b, c),
+                    simd.abs(a),
+                    simd.min(a, b),
+                    simd.max(a, b),
                 ] {
                     let mut values = vec![T::default(); S::LANES];
                     simd.store(vector, &mut values);

@@ -150,7 +150,12 @@ impl<'a> Tensor<'a> {
     pub fn from_slice<T: Element>(operator: &'static str, values: &'a [T], sizes: &[usize]) -> Result<Self> {
         let shape = shape_of(operator, "a tensor", sizes)?;
         if shape.numel() != values.len() {
-            return Err(Error::value(operator, "a tensor", format!("{} elements for shape {sizes:?}", shape.numel()), values.len().to_string()));
+            return Err(Error::value(
+                operator,
+                "a tensor",
+                format!("{} elements for shape {sizes:?}", shape.numel()),
+                values.len().to_string(),
+            ));
         }
         Ok(Self { data: values.as_ptr().cast(), dtype: T::DTYPE, shape, device: Device::SERIAL, borrow: PhantomData })
     }
@@ -161,7 +166,12 @@ impl<'a> Tensor<'a> {
     /// `tensor` must describe memory that stays valid and unwritten for `'a`, and its shape and strides must be readable
     /// during this call.
     #[expect(unsafe_code, reason = "the border to a foreign struct")]
-    pub unsafe fn from_dlpack(operator: &'static str, argument: &'static str, tensor: &DLTensor, device: Device) -> Result<Self> {
+    pub unsafe fn from_dlpack(
+        operator: &'static str,
+        argument: &'static str,
+        tensor: &DLTensor,
+        device: Device,
+    ) -> Result<Self> {
         let rank = usize::try_from(tensor.ndim).unwrap_or(usize::MAX);
         if rank > MAX_RANK {
             return Err(Error::value(operator, argument, format!("of at most {MAX_RANK} axes"), rank.to_string()));
@@ -172,14 +182,20 @@ impl<'a> Tensor<'a> {
         let contiguous = unsafe { is_contiguous(tensor) };
         let mut sizes = [0_usize; MAX_RANK];
         for (size, &given) in sizes.iter_mut().zip(given) {
-            *size = usize::try_from(given).map_err(|_| Error::value(operator, argument, "of non-negative sizes", given.to_string()))?;
+            *size = usize::try_from(given)
+                .map_err(|_| Error::value(operator, argument, "of non-negative sizes", given.to_string()))?;
         }
         let shape = shape_of(operator, argument, &sizes[..rank])?;
         if !contiguous {
             return Err(Error::value(operator, argument, "contiguous", "a strided tensor"));
         }
         if tensor.data.is_null() && shape.numel() > 0 {
-            return Err(Error::value(operator, argument, "a tensor with storage", "a tensor without storage (a fake, meta or wrapped tensor)"));
+            return Err(Error::value(
+                operator,
+                argument,
+                "a tensor with storage",
+                "a tensor without storage (a fake, meta or wrapped tensor)",
+            ));
         }
         let data = if tensor.data.is_null() {
             tensor.data.cast_const().cast::<u8>()
@@ -234,7 +250,10 @@ impl<'a> Tensor<'a> {
             return Ok(&[]);
         }
         if !self.data.cast::<T>().is_aligned() {
-            return Err(Error::device("reading a tensor", format!("its memory is not aligned to {} bytes", align_of::<T>())));
+            return Err(Error::device(
+                "reading a tensor",
+                format!("its memory is not aligned to {} bytes", align_of::<T>()),
+            ));
         }
         // SAFETY: the constructors checked length and non-null, `host_access` the element type and place, the line above
         // the alignment; the borrow lasts for 'a.
@@ -262,7 +281,12 @@ impl<'a> TensorMut<'a> {
     /// # Safety
     /// As [`Tensor::from_dlpack`], and nobody else may read or write the memory for `'a`.
     #[expect(unsafe_code, reason = "the border to a foreign struct")]
-    pub unsafe fn from_dlpack(operator: &'static str, argument: &'static str, tensor: &DLTensor, device: Device) -> Result<Self> {
+    pub unsafe fn from_dlpack(
+        operator: &'static str,
+        argument: &'static str,
+        tensor: &DLTensor,
+        device: Device,
+    ) -> Result<Self> {
         // SAFETY: the caller's promise is the stronger one.
         let view = unsafe { Tensor::from_dlpack(operator, argument, tensor, device)? };
         Ok(Self { view, borrow: PhantomData })
@@ -289,7 +313,14 @@ impl<'a> std::ops::Deref for TensorMut<'a> {
 }
 
 fn shape_of(operator: &'static str, argument: &'static str, sizes: &[usize]) -> Result<Shape> {
-    Shape::new(sizes).ok_or_else(|| Error::value(operator, argument, format!("of at most {MAX_RANK} axes and 2^64 elements"), format!("shape {sizes:?}")))
+    Shape::new(sizes).ok_or_else(|| {
+        Error::value(
+            operator,
+            argument,
+            format!("of at most {MAX_RANK} axes and 2^64 elements"),
+            format!("shape {sizes:?}"),
+        )
+    })
 }
 
 fn host_access<T: Element>(dtype: DType, device: Device) -> Result<()> {

@@ -102,7 +102,9 @@ impl<'py> Call<'py> {
         let view = self.view(name, object, |operator, name, tensor, device| {
             // SAFETY: the caller holds the object, and `self` the copies, as long as the view is used; torch's tensors
             // do not move. Strides are those of `tensor`.
-            unsafe { Ok(is_contiguous(tensor).then(|| Tensor::from_dlpack(operator, name, tensor, device)).transpose()?) }
+            unsafe {
+                Ok(is_contiguous(tensor).then(|| Tensor::from_dlpack(operator, name, tensor, device)).transpose()?)
+            }
         })?;
         match view {
             Some(tensor) => Ok(tensor),
@@ -110,7 +112,12 @@ impl<'py> Call<'py> {
         }
     }
 
-    fn input_copy(&self, name: &'static str, object: &Bound<'py, PyAny>, method: &Bound<'py, PyString>) -> PyResult<Tensor<'py>> {
+    fn input_copy(
+        &self,
+        name: &'static str,
+        object: &Bound<'py, PyAny>,
+        method: &Bound<'py, PyString>,
+    ) -> PyResult<Tensor<'py>> {
         let copy = object.call_method0(method)?;
         let tensor = self.input(name, &copy)?;
         self.copies.borrow_mut().push(copy);
@@ -126,27 +133,48 @@ impl<'py> Call<'py> {
     }
 
     /// A tensor argument that may be `None`.
-    pub(crate) fn optional(&self, name: &'static str, object: Option<&Bound<'py, PyAny>>) -> PyResult<Option<Tensor<'py>>> {
+    pub(crate) fn optional(
+        &self,
+        name: &'static str,
+        object: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Option<Tensor<'py>>> {
         object.map(|object| self.input(name, object)).transpose()
     }
 
     /// A new tensor on the device of `like`, of its dtype, for the operator to fill.
-    pub(crate) fn empty_like(&self, like: &Bound<'py, PyAny>, sizes: &[usize]) -> PyResult<(Bound<'py, PyAny>, TensorMut<'py>)> {
+    pub(crate) fn empty_like(
+        &self,
+        like: &Bound<'py, PyAny>,
+        sizes: &[usize],
+    ) -> PyResult<(Bound<'py, PyAny>, TensorMut<'py>)> {
         self.empty(like, sizes, None)
     }
 
     /// A new index tensor on the device of `like`.
-    pub(crate) fn empty_index(&self, like: &Bound<'py, PyAny>, sizes: &[usize]) -> PyResult<(Bound<'py, PyAny>, TensorMut<'py>)> {
+    pub(crate) fn empty_index(
+        &self,
+        like: &Bound<'py, PyAny>,
+        sizes: &[usize],
+    ) -> PyResult<(Bound<'py, PyAny>, TensorMut<'py>)> {
         self.empty(like, sizes, Some(&self.torch.int64))
     }
 
     /// Scratch memory on the device of `like`; keep the object until the kernels are launched (torch's allocator then
     /// reuses it in stream order).
-    pub(crate) fn scratch(&self, like: &Bound<'py, PyAny>, bytes: usize) -> PyResult<(Bound<'py, PyAny>, TensorMut<'py>)> {
+    pub(crate) fn scratch(
+        &self,
+        like: &Bound<'py, PyAny>,
+        bytes: usize,
+    ) -> PyResult<(Bound<'py, PyAny>, TensorMut<'py>)> {
         self.empty(like, &[bytes], Some(&self.torch.uint8))
     }
 
-    fn empty(&self, like: &Bound<'py, PyAny>, sizes: &[usize], dtype: Option<&Py<PyAny>>) -> PyResult<(Bound<'py, PyAny>, TensorMut<'py>)> {
+    fn empty(
+        &self,
+        like: &Bound<'py, PyAny>,
+        sizes: &[usize],
+        dtype: Option<&Py<PyAny>>,
+    ) -> PyResult<(Bound<'py, PyAny>, TensorMut<'py>)> {
         let shape = PyTuple::new(self.py, sizes)?;
         let object = match dtype {
             None => like.call_method1(pyo3::intern!(self.py, "new_empty"), (shape,))?,
@@ -243,4 +271,3 @@ pub(crate) fn to_python(error: Error) -> PyErr {
         Error::Device { .. } => DeviceError::new_err(error.to_string()),
     }
 }
-

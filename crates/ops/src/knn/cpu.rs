@@ -88,7 +88,9 @@ scalar!(f64, u64, u128);
 fn lengths(tensor: Option<&Tensor<'_>>, n: usize, most: usize) -> Result<Vec<usize>> {
     match tensor {
         None => Ok(vec![most; n]),
-        Some(tensor) => Ok(tensor.as_slice::<i64>()?.iter().map(|&length| length.clamp(0, most as i64) as usize).collect()),
+        Some(tensor) => {
+            Ok(tensor.as_slice::<i64>()?.iter().map(|&length| length.clamp(0, most as i64) as usize).collect())
+        }
     }
 }
 
@@ -230,9 +232,17 @@ impl<T: Scalar> Search<'_, T> {
         for (row, list) in lists.into_iter().enumerate() {
             let query = &self.queries[row * d..(row + 1) * d];
             let distance = |j: usize| {
-                (0..d).fold(T::ZERO, |sum, axis| T::accumulate(self.norm, query[axis].minus(self.points[j * d + axis]), sum))
+                (0..d).fold(T::ZERO, |sum, axis| {
+                    T::accumulate(self.norm, query[axis].minus(self.points[j * d + axis]), sum)
+                })
             };
-            write(&list.finish(), number, distance, &mut self.dists[row * k..(row + 1) * k], &mut self.idx[row * k..(row + 1) * k]);
+            write(
+                &list.finish(),
+                number,
+                distance,
+                &mut self.dists[row * k..(row + 1) * k],
+                &mut self.idx[row * k..(row + 1) * k],
+            );
         }
     }
 }
@@ -336,7 +346,9 @@ impl<T: Scalar, const SIZE: usize> List<T> for Sorted<T, SIZE> {
         let bins = 2 * SIZE;
         let mut sorted = Self::new(self.k);
         for bin in 0..bins {
-            let least = (bin..GROUP).step_by(bins).fold(T::INFINITY, |least, i| if distances[i] < least { distances[i] } else { least });
+            let least = (bin..GROUP)
+                .step_by(bins)
+                .fold(T::INFINITY, |least, i| if distances[i] < least { distances[i] } else { least });
             sorted.offer(T::key(least, 0));
         }
         // A candidate must be strictly below `worst`, and the K-th may lie on the bound.
@@ -421,12 +433,18 @@ fn write<T: Scalar>(best: &[T::Key], number: usize, distance: impl Fn(usize) -> 
     }
 }
 
-pub(super) fn backward<T: Scalar>(x: &GradInputs<'_>, sizes: Sizes, threads: usize, out: &mut Gradients<'_>) -> Result<()> {
+pub(super) fn backward<T: Scalar>(
+    x: &GradInputs<'_>,
+    sizes: Sizes,
+    threads: usize,
+    out: &mut Gradients<'_>,
+) -> Result<()> {
     let Sizes { n, p1, p2, d, k } = sizes;
     let norm = x.inputs.norm;
     let (queries, points) = (x.inputs.p1.as_slice::<T>()?, x.inputs.p2.as_slice::<T>()?);
     let (idx, grad) = (x.idx.as_slice::<i64>()?, x.grad_dists.as_slice::<T>()?);
-    let (lengths1, lengths2) = (lengths(x.inputs.lengths1.as_ref(), n, p1)?, lengths(x.inputs.lengths2.as_ref(), n, p2)?);
+    let (lengths1, lengths2) =
+        (lengths(x.inputs.lengths1.as_ref(), n, p1)?, lengths(x.inputs.lengths2.as_ref(), n, p2)?);
     if let Some(&bad) = idx.iter().find(|&&j| p2 > 0 && (j < 0 || j >= p2 as i64)) {
         return Err(patina3d_core::Error::value(super::OPERATOR, "idx", format!("in [0, {p2})"), bad.to_string()));
     }

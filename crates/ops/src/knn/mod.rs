@@ -117,7 +117,10 @@ pub fn check(x: &Inputs<'_>) -> Result<Sizes> {
     if d == 0 {
         return Err(Error::value(OPERATOR, "p1", "of at least one coordinate a point", "0"));
     }
-    argument(OPERATOR, "p2", &x.p2).dtype(x.p1.dtype())?.shape("(N, P2, D)", &[Some(n), None, Some(d)])?.beside("p1", &x.p1)?;
+    argument(OPERATOR, "p2", &x.p2)
+        .dtype(x.p1.dtype())?
+        .shape("(N, P2, D)", &[Some(n), None, Some(d)])?
+        .beside("p1", &x.p1)?;
     for (name, lengths) in [("lengths1", &x.lengths1), ("lengths2", &x.lengths2)] {
         if let Some(lengths) = lengths {
             argument(OPERATOR, name, lengths).dtype(DType::I64)?.shape("(N,)", &[Some(n)])?.beside("p1", &x.p1)?;
@@ -162,12 +165,24 @@ pub fn backward(x: &GradInputs<'_>, out: &mut Gradients<'_>) -> Result<()> {
     let sizes = check(&x.inputs)?;
     let (like, slots) = (&x.inputs.p1, sizes.neighbours().map(Some));
     argument(OPERATOR, "idx", &x.idx).dtype(DType::I64)?.shape("(N, P1, K)", &slots)?.beside("p1", like)?;
-    argument(OPERATOR, "the gradient of dists", &x.grad_dists).dtype(like.dtype())?.shape("(N, P1, K)", &slots)?.beside("p1", like)?;
-    argument(OPERATOR, "the gradient of p1", &out.p1).dtype(like.dtype())?.shape("(N, P1, D)", &[sizes.n, sizes.p1, sizes.d].map(Some))?;
-    argument(OPERATOR, "the gradient of p2", &out.p2).dtype(like.dtype())?.shape("(N, P2, D)", &[sizes.n, sizes.p2, sizes.d].map(Some))?;
+    argument(OPERATOR, "the gradient of dists", &x.grad_dists)
+        .dtype(like.dtype())?
+        .shape("(N, P1, K)", &slots)?
+        .beside("p1", like)?;
+    argument(OPERATOR, "the gradient of p1", &out.p1)
+        .dtype(like.dtype())?
+        .shape("(N, P1, D)", &[sizes.n, sizes.p1, sizes.d].map(Some))?;
+    argument(OPERATOR, "the gradient of p2", &out.p2)
+        .dtype(like.dtype())?
+        .shape("(N, P2, D)", &[sizes.n, sizes.p2, sizes.d].map(Some))?;
     let bytes = scratch_bytes(x)?;
     if out.scratch.dtype() != DType::U8 || out.scratch.numel() < bytes {
-        return Err(Error::value(OPERATOR, "scratch", format!("at least {bytes} bytes"), out.scratch.numel().to_string()));
+        return Err(Error::value(
+            OPERATOR,
+            "scratch",
+            format!("at least {bytes} bytes"),
+            out.scratch.numel().to_string(),
+        ));
     }
     match like.device() {
         Device::Cpu { threads } => match like.dtype() {

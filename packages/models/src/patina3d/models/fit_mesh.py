@@ -52,13 +52,13 @@ class FitSettings:
 class MeshFit:
     """A mesh that moves towards pictures, one step at a time.
 
-    The loss is that of N. Ravi et al., "Accelerating 3D Deep Learning with PyTorch3D", 2020: the silhouette term of its
-    equation 3, ``1 - IoU`` of soft and true silhouettes, the mean squared difference of colours, and the edge, Laplacian
-    and normal-consistency terms that keep the surface smooth.
+    The loss is that of N. Ravi et al., "Accelerating 3D Deep Learning with PyTorch3D", 2020: the silhouette term of
+    its equation 3, ``1 - IoU`` of soft and true silhouettes, the mean squared difference of colours, and the edge,
+    Laplacian and normal-consistency terms that keep the surface smooth.
 
-    Adam moves handles ``u`` with ``vertices = start + (I + diffusion L)^-1 u``, L the combinatorial Laplacian of the start:
-    every step is spread smoothly over the surface, so single vertices do not tear the mesh (B. Nicolet et al., "Large
-    Steps in Inverse Rendering of Geometry", SIGGRAPH Asia 2021).
+    Adam moves handles ``u`` with ``vertices = start + (I + diffusion L)^-1 u``, L the combinatorial Laplacian of the
+    start: every step is spread smoothly over the surface, so single vertices do not tear the mesh (B. Nicolet et al.,
+    "Large Steps in Inverse Rendering of Geometry", SIGGRAPH Asia 2021).
 
     Each step renders some of the views, chosen by the seed and the number of the step alone, so a fit that was
     interrupted and resumed ends in the same mesh.
@@ -171,7 +171,9 @@ class MeshFit:
         state: dict[str, Any] = torch.load(path, map_location=self.handles.device, weights_only=True)
         differing = [name for name, value in asdict(self.settings).items() if state["settings"].get(name) != value]
         if differing:
-            raise ValueError(f"MeshFit.load: {path} must be of a fit with the same settings, got other {', '.join(differing)}")
+            raise ValueError(
+                f"MeshFit.load: {path} must be of a fit with the same settings, got other {', '.join(differing)}"
+            )
         with torch.no_grad():
             self.handles.copy_(state["handles"])
             self.color_logits.copy_(state["color_logits"])

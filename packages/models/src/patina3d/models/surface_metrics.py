@@ -28,9 +28,9 @@ class SurfaceMetrics:
 def surface_metrics(predicted: Meshes, true: Meshes, *, num_points: int = 10_000) -> SurfaceMetrics:
     r"""Compare two meshes by points sampled on their surfaces.
 
-    The protocol of G. Gkioxari et al., "Mesh R-CNN", ICCV 2019, and N. Ravi et al., "Accelerating 3D Deep Learning with
-    PyTorch3D", 2020: with samples P and Q of both surfaces, both scaled by the factor that makes the longest side of the
-    true mesh's bounding box 10,
+    The protocol of G. Gkioxari et al., "Mesh R-CNN", ICCV 2019, and N. Ravi et al., "Accelerating 3D Deep Learning
+    with PyTorch3D", 2020: with samples P and Q of both surfaces, both scaled by the factor that makes the longest side
+    of the true mesh's bounding box 10,
 
     .. math::
         \mathrm{chamfer} = \frac{1}{|P|} \sum_p \min_q \lVert p - q \rVert^2

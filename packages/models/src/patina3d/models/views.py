@@ -38,9 +38,7 @@ class Views:
         return len(self.rgb)
 
 
-def views_around(
-    mesh: Meshes, num_views: int, image_size: int, *, phase: float = 0.0, batch_size: int = 4
-) -> Views:
+def views_around(mesh: Meshes, num_views: int, image_size: int, *, phase: float = 0.0, batch_size: int = 4) -> Views:
     """Render an object that fits the unit ball from directions spread evenly over the sphere.
 
     The directions form a Fibonacci spiral: the heights are equidistant, the azimuth turns by the golden angle.
@@ -85,7 +83,9 @@ def views_around(
     pictures = []
     with torch.no_grad():
         for chosen in torch.arange(num_views).split(batch_size):
-            pictures.append(renderer(mesh.extend(len(chosen)), cameras=cameras[chosen], lights=select_lights(lights, chosen)))
+            pictures.append(
+                renderer(mesh.extend(len(chosen)), cameras=cameras[chosen], lights=select_lights(lights, chosen))
+            )
     image = torch.cat(pictures)
     return Views(cameras, lights, image[..., :3], image[..., 3])
 

@@ -179,8 +179,9 @@ def _cloud(name: str, points: Any, lengths: Tensor | None, normals: Tensor | Non
         raise ValueError(
             f"{_NAME}: {name}_normals must be of shape {tuple(points.shape[:2])} + (D,), got {tuple(normals.shape)}"
         )
-    half = points.dtype in (torch.float16, torch.bfloat16)
-    return _Cloud(points.float() if half else points, lengths, normals)
+    if normals is not None and normals.dtype in (torch.float16, torch.bfloat16):
+        normals = normals.float()
+    return _Cloud(points, lengths, normals)
 
 
 def _check_reductions(batch_reduction: str | None, point_reduction: str | None, norm: int) -> None:

@@ -86,7 +86,13 @@ def _resume(fit: MeshFit, checkpoint: Path) -> None:
 
 
 def _optimise(fit: MeshFit, iterations: int, console: Console) -> None:
-    columns = (TextColumn("fit"), BarColumn(), MofNCompleteColumn(), TextColumn("loss {task.fields[loss]:.4f}"), TimeRemainingColumn())
+    columns = (
+        TextColumn("fit"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]:.4f}"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("fit", total=iterations, completed=fit.step, loss=float("nan"))
         while fit.step < iterations:

@@ -25,4 +25,6 @@ def run_render(target: str, output: Path, size: int, elevation: float, azimuth: 
         iio.imwrite(output, to_bytes(picture))
     except (OSError, ValueError) as error:
         raise UserError(f"{output} cannot be written: {error}") from None
-    Console().print(f"{output}: {size} x {size} pixels, {len(mesh.verts_packed())} vertices, {len(mesh.faces_packed())} faces")
+    Console().print(
+        f"{output}: {size} x {size} pixels, {len(mesh.verts_packed())} vertices, {len(mesh.faces_packed())} faces"
+    )

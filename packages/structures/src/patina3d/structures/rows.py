@@ -9,7 +9,6 @@ Torch offers two forms of each; which one is deterministic depends on the device
   by atomics.
 """
 
-import torch
 from torch import Tensor
 
 __all__ = ["gather_rows", "sum_rows"]
@@ -26,6 +25,7 @@ def gather_rows(values: Tensor, index: Tensor) -> Tensor:
         ``values[index]``, of shape (*S, ...). Differentiable in ``values``.
 
     Example:
+        >>> import torch
         >>> gather_rows(torch.tensor([[1.0], [2.0]]), torch.tensor([[1, 0]]))
         tensor([[[2.],
                  [1.]]])
@@ -47,6 +47,7 @@ def sum_rows(values: Tensor, index: Tensor, num_rows: int) -> Tensor:
         (num_rows, ...) tensor; rows without a source are 0. Differentiable in ``values``.
 
     Example:
+        >>> import torch
         >>> sum_rows(torch.tensor([1.0, 2.0, 4.0]), torch.tensor([1, 0, 1]), 3)
         tensor([2., 5., 0.])
     """

@@ -76,11 +76,8 @@ class _SymmetricEigen(torch.autograd.Function):
 
 
 def _jacobi(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    # Entries near 1 neither overflow nor underflow when squared.
-    scale = matrix.abs().amax((-2, -1))
-    scale = scale.masked_fill(scale == 0, 1)
-    scaled = matrix / scale[..., None, None]
-    a = {(i, j): scaled[..., i, j] for i in range(3) for j in range(i, 3)}
+    # Rotations follow from ratios of entries, so no scale is special.
+    a = {(i, j): matrix[..., i, j] for i in range(3) for j in range(i, 3)}
     v = list(torch.eye(3, dtype=matrix.dtype, device=matrix.device).expand(matrix.shape).unbind(-1))
     for _ in range(SWEEPS):
         for p, q in ((0, 1), (0, 2), (1, 2)):
@@ -99,4 +96,4 @@ def _jacobi(matrix: Tensor) -> tuple[Tensor, Tensor]:
             v[p], v[q] = c * v[p] - s * v[q], s * v[p] + c * v[q]
     values, order = torch.stack([a[k, k] for k in range(3)], -1).sort(-1)
     vectors = torch.stack(v, -1).gather(-1, order[..., None, :].expand(matrix.shape))
-    return values * scale[..., None], vectors
+    return values, vectors

@@ -407,16 +407,15 @@ class Pointclouds:
             (N, max P_n, 3), padded with 0.
 
         Raises:
-            ImportError: patina3d-ops is not installed.
+            ImportError: patina3d-ops is not installed, or has no such operator.
             ValueError: a cloud has too few points for the neighbourhood.
         """
         try:
-            from patina3d.ops import estimate_pointcloud_normals
-        except ImportError as error:
-            raise ImportError("Pointclouds.estimate_normals needs patina3d-ops: pip install patina3d-ops") from error
-        normals = estimate_pointcloud_normals(
-            self, neighborhood_size=neighborhood_size, disambiguate_directions=disambiguate_directions
-        )
+            estimate = vars(importlib.import_module("patina3d.ops"))["estimate_pointcloud_normals"]
+        except (ImportError, KeyError) as error:
+            message = "Pointclouds.estimate_normals needs a patina3d-ops that has estimate_pointcloud_normals"
+            raise ImportError(message) from error
+        normals = estimate(self, neighborhood_size=neighborhood_size, disambiguate_directions=disambiguate_directions)
         if assign_to_self:
             self._normals = RaggedRows(self._layout, padded=normals)
         return normals

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""K nearest neighbours: the smallest call, batches of usual sizes, and one large cloud."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+
+from harness import Case, available
+from patina3d.ops import knn_points
+
+BATCHES = [
+    # clouds, points of each, K
+    (8, 1_000, 1),
+    (4, 10_000, 1),
+    (4, 10_000, 8),
+    (1, 50_000, 8),
+]
+SWEEP = [1_000, 3_000, 10_000, 30_000, 100_000]
+
+
+def cases(device: torch.device) -> Iterator[Case]:
+    # 16 points: what a call costs that computes nothing to speak of.
+    for backward in (False, True):
+        name = "knn_tiny_backward" if backward else "knn_tiny"
+        yield case(name, 1, 16, 1, device, backward=backward)
+    for backward in (False, True):
+        name = "knn_backward" if backward else "knn"
+        for n, points, k in BATCHES:
+            yield case(name, n, points, k, device, backward=backward)
+    for points in SWEEP:
+        yield case("fig1c_knn", 32 if device.type == "cuda" else 1, points, 1, device)
+
+
+def case(series: str, n: int, points: int, k: int, device: torch.device, *, backward: bool = False) -> Case:
+    generator = torch.Generator().manual_seed(0)
+    p1, p2 = (torch.rand((n, points, 3), generator=generator).to(device).requires_grad_(backward) for _ in range(2))
+    contestants: dict[str, Callable[[], object]] = {
+        "patina3d": lambda: search(knn_points(p1, p2, K=k).dists),
+        "torch.cdist": lambda: search(torch.cdist(p1, p2).square().topk(k, largest=False).values),
+    }
+    if available("pytorch3d"):
+        from pytorch3d.ops import knn_points as theirs
+
+        contestants["pytorch3d"] = lambda: search(theirs(p1, p2, K=k).dists)
+    if available("scipy") and device.type == "cpu" and not backward:
+        from scipy.spatial import cKDTree
+
+        queries, found = p1.double().numpy(), p2.double().numpy()
+
+        def by_tree() -> object:
+            # Building the tree belongs to a run, as every contestant sees the clouds for the first time.
+            return [cKDTree(cloud).query(of, k) for of, cloud in zip(queries, found, strict=True)]
+
+        contestants["scipy"] = by_tree
+
+    def search(dists: torch.Tensor) -> object:
+        return torch.autograd.grad(dists.sum(), (p1, p2)) if backward else dists
+
+    return Case(series, "points", {"clouds": n, "points": points, "K": k}, contestants)
