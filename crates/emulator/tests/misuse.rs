@@ -64,6 +64,12 @@ fn a_shuffle_has_a_width_that_divides_a_warp() {
 }
 
 #[test]
+fn shared_variables_fit_into_48_kib() {
+    let error = error_of(Order::Forward, "emulator_misuse_too_much_shared", 1, 32, 32);
+    assert!(error.contains("more than 48 KiB of __shared__ variables"), "{error}");
+}
+
+#[test]
 fn after_an_error_the_next_launch_is_sound() {
     for order in ORDERS {
         assert!(error_of(order, "emulator_misuse_trap", 1, 64, 32).ends_with("__trap"));

@@ -62,3 +62,10 @@ extern "C" __global__ void emulator_misuse_local_out_of_bounds(const EmulatorWar
 extern "C" __global__ void emulator_misuse_float_overflow(const EmulatorWarpParams p) {
     p.rows[threadIdx.x] = int(1e20f * float(p.width));
 }
+
+extern "C" __global__ void emulator_misuse_too_much_shared(const EmulatorWarpParams p) {
+    __shared__ double small[32];
+    __shared__ double large[48 * 128];
+    small[threadIdx.x] = large[threadIdx.x] = 1.0;
+    p.rows[threadIdx.x] = int(small[31 - threadIdx.x] + large[31 - threadIdx.x]);
+}
