@@ -48,7 +48,7 @@ check: _sync
     cargo clippy --quiet --release --workspace --all-targets --all-features -- -D warnings
     git ls-files '*.cu' '*.cuh' '*.h' '*.cpp' | xargs clang-format --dry-run --Werror
     python tools/ptx.py --check
-    pytest tests/test_layout.py -k 'not ptx'
+    pytest tests/test_layout.py
 
 # Format every source
 fmt:
@@ -101,7 +101,7 @@ matrix:
     python tools/matrix.py
 
 # Run everything that a release must pass
-ci: test docs asan wheel matrix
+ci: test _slow docs asan wheel matrix
 
 # maturin puts patina3d-core into the environment: uv leaves it alone.
 _sync:
@@ -111,4 +111,7 @@ _rust op="":
     cargo test --quiet --release --workspace --exclude patina3d-python {{ quote(op) }}
 
 _python op="":
-    pytest --ignore tests/test_layout.py -k {{ quote(op) }}
+    pytest -m 'not slow' -k {{ quote(op) }}
+
+_slow:
+    pytest -m slow

@@ -63,7 +63,7 @@ def print_result(result: Result, console: Console) -> None:
             "" if m.spread is None else f"{m.spread:.0%}",
             duration(m.cpu_seconds),
             size(m.peak_bytes),
-            "" if times is None or m.contestant == OURS else f"{times:.2g}",
+            "" if times is None or m.contestant == OURS else factor(times),
         )
     console.print(table)
 
@@ -76,6 +76,11 @@ def duration(seconds: float | None) -> str:
         if seconds >= scale:
             return f"{seconds / scale:.3g} {unit}"
     return f"{seconds / 1e-6:.3g} µs"
+
+
+def factor(times: float) -> str:
+    """A ratio in two digits, or in whole numbers."""
+    return f"{times:.0f}" if times >= 10 else f"{times:.2g}"
 
 
 def size(count: int | None) -> str:

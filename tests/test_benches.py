@@ -87,13 +87,13 @@ def test_a_report_has_ratios_tables_and_plots(harness, monkeypatch, tmp_path):
         results.append(result)
     written = report.write(results, CPU, "example")
     assert sorted(path.name for path in written) == ["example.json", "series.png"]
-    peer = json.loads(written[0].read_text())["results"][1]["contestants"]["peer"]
+    peer = json.loads(written[0].read_text(encoding="utf-8"))["results"][1]["contestants"]["peer"]
     assert (peer["seconds"], peer["times_ours"], peer["spread"]) == (20.0, 4.0, 0.0)
 
     spec = importlib.util.spec_from_file_location("bench_table", BENCHES.parent / "tools/bench_table.py")
     bench_table = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(bench_table)
-    rows = json.loads(written[0].read_text())["results"]
+    rows = json.loads(written[0].read_text(encoding="utf-8"))["results"]
     assert "| 10 | 5 s | 20 s (4x) |" in bench_table.table("series", rows)
 
 

@@ -45,7 +45,7 @@ def test_examples_of_pages(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {"__name__": page.stem}
     report = []
-    text = page.read_text()
+    text = page.read_text(encoding="utf-8")
     for block in PYTHON.finditer(text):
         line = text[: block.start(1)].count("\n")
         if ">>> " in block[1]:

@@ -16,7 +16,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "benches"))
 
-from report import OURS, RESULTS, duration, size  # noqa: E402 - the benches' own way of writing numbers
+from report import OURS, RESULTS, duration, factor, size  # noqa: E402 - the benches' own way of writing numbers
 
 PAGE = ROOT / "docs/benchmarks.md"
 HEAD = """# Benchmarks
@@ -30,7 +30,7 @@ def page() -> str:
     """The whole page: a part for each machine, a table for each series."""
     parts = [HEAD]
     for folder in sorted(path for path in RESULTS.glob("*/") if any(path.glob("*.json"))):
-        reports = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+        reports = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
         versions = reports[0]["versions"]
         parts.append(f"\n## {folder.name}\n\ntorch {versions['torch']}, Python {versions['python']}")
         parts.append(f", driver {versions['driver']}.\n" if versions["driver"] else ".\n")
@@ -61,7 +61,7 @@ def cell(contestant: dict[str, Any] | None) -> str:
     if contestant["problem"] is not None:
         return contestant["problem"]
     times = contestant["times_ours"]
-    ratio = f" ({times:.2g}x)" if times is not None and times != 1 else ""
+    ratio = f" ({factor(times)}x)" if times is not None and times != 1 else ""
     return f"{duration(contestant['seconds'])}{ratio}, {size(contestant['peak_bytes'])}".removesuffix(", ")
 
 
@@ -71,8 +71,8 @@ def main() -> int:
     parser.add_argument("--check", action="store_true")
     text = page()
     if parser.parse_args().check:
-        return 0 if PAGE.is_file() and PAGE.read_text() == text else 1
-    PAGE.write_text(text)
+        return 0 if PAGE.is_file() and PAGE.read_text(encoding="utf-8") == text else 1
+    PAGE.write_text(text, encoding="utf-8")
     return 0
 
 

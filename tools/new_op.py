@@ -59,7 +59,7 @@ def _dotted(module: Path) -> str:
 
 def insert_line(path: Path, line: str, among: str) -> None:
     """Insert a line among those that match a pattern, in alphabetical order; before the first `use` where none does."""
-    lines = path.read_text().splitlines()
+    lines = path.read_text(encoding="utf-8").splitlines()
     matching = [number for number, text in enumerate(lines) if re.match(among, text)]
     after = [number for number in matching if lines[number] < line]
     if not matching:
@@ -67,7 +67,7 @@ def insert_line(path: Path, line: str, among: str) -> None:
         lines[first:first] = [line, ""]
     else:
         lines.insert(after[-1] + 1 if after else matching[0], line)
-    path.write_text("\n".join(lines) + "\n")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def register(operator: Operator) -> list[Path]:
@@ -81,19 +81,21 @@ def register(operator: Operator) -> list[Path]:
     insert_line(library, f"pub mod {name};", r"pub mod ")
     insert_line(bindings, f"mod {name};", r"mod ")
     export = f"    #[pymodule_export]\n    use super::{name}::{{{name}_backward, {name}_forward}};\n}}\n"
-    bindings.write_text(re.sub(r"\}\s*\Z", lambda _: export, bindings.read_text()))
+    text = bindings.read_text(encoding="utf-8")
+    bindings.write_text(re.sub(r"\}\s*\Z", lambda _: export, text), encoding="utf-8")
     listed = re.sub(
         r"(const MODULES: [^=]*= &\[)([^\]]*?),?\s*\]",
         lambda match: f"{match[1]}{match[2]}, &patina3d_{package}::{name}::MODULE]",
-        device.read_text(),
+        device.read_text(encoding="utf-8"),
     )
-    device.write_text(listed)
+    device.write_text(listed, encoding="utf-8")
     changed = [library, bindings, device]
 
     dependency = f"patina3d-{package}.workspace = true\n"
-    text = emulator.read_text()
+    text = emulator.read_text(encoding="utf-8")
     if dependency not in text.split("[dev-dependencies]")[1]:
-        emulator.write_text(text.replace("[dev-dependencies]\n", f"[dev-dependencies]\n{dependency}"))
+        text = text.replace("[dev-dependencies]\n", f"[dev-dependencies]\n{dependency}")
+        emulator.write_text(text, encoding="utf-8")
         changed.append(emulator)
     return changed
 
@@ -124,7 +126,8 @@ def main() -> int:
 
     for template, path in wanted.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(fill((TEMPLATES / template).read_text(), operator))
+        text = (TEMPLATES / template).read_text(encoding="utf-8")
+        path.write_text(fill(text, operator), encoding="utf-8")
     changed = register(operator)
     subprocess.run([sys.executable, ROOT / "tools/ptx.py", name], check=True)
     tidy([*wanted.values(), *changed])

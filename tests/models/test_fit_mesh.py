@@ -99,3 +99,10 @@ def test_two_empty_silhouettes_are_equal_with_a_finite_gradient():
     loss.backward()
     assert loss.item() == 0
     assert torch.isfinite(empty.grad).all()
+
+
+def test_a_checkpoint_of_other_pictures_is_refused(views, tmp_path):
+    MeshFit(views, SETTINGS).save(tmp_path / "checkpoint.pt")
+    other = MeshFit(views_around(painted(ico_sphere(1)), 4, 32), SETTINGS)
+    with pytest.raises(ValueError, match="same pictures"):
+        other.load(tmp_path / "checkpoint.pt")

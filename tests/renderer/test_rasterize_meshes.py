@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from torch.autograd import gradcheck
+from torch.autograd import forward_ad, gradcheck
 
 from patina3d.core import _native
 from patina3d.io import load_obj
@@ -27,6 +27,11 @@ from patina3d.renderer.mesh.rasterize_meshes import (
 )
 from patina3d.structures import Meshes
 from support.meshes import real_mesh
+
+# Cheap ones that reach each kernel.
+emulated = pytest.mark.emulated
+# Torch's own machinery uses what torch deprecates.
+torch_warns = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
 
 FLAGS = [
     {"perspective_correct": False, "clip_barycentric_coords": False, "cull_backfaces": False},
@@ -64,6 +69,7 @@ def one(*corners: tuple[float, float, float], dtype: torch.dtype = torch.float64
     return Meshes([torch.tensor(corners, dtype=dtype)], [torch.tensor([[0, 1, 2]])])
 
 
+@emulated
 @pytest.mark.parametrize("flags", FLAGS)
 @pytest.mark.parametrize("blur_radius", [0.0, 1e-3, 0.2])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -78,6 +84,7 @@ def test_definition(dtype: torch.dtype, blur_radius: float, flags: dict):
             assert torch.equal(a, b)
 
 
+@emulated
 @pytest.mark.parametrize("flags", FLAGS)
 def test_clipping_and_culling_agree_with_the_definition(flags: dict):
     meshes = soup(40, 3, 25, size=1.6)
@@ -114,6 +121,7 @@ def weighted(fragments: tuple[Tensor, ...], generator: torch.Generator) -> Tenso
     )
 
 
+@emulated
 @pytest.mark.parametrize("flags", FLAGS)
 @pytest.mark.parametrize("z_clip_value", [None, 1.5])
 def test_gradient_is_that_of_the_definition(flags: dict, z_clip_value: float | None):
@@ -143,6 +151,7 @@ def test_gradcheck(flags: dict):
     assert gradcheck(values, (verts,), eps=1e-7, atol=1e-5)
 
 
+@emulated
 @pytest.mark.parametrize("which", [1, 2, 3])
 def test_each_output_alone_has_its_gradient(which: int):
     meshes = soup(20)
@@ -195,6 +204,7 @@ def test_values_of_one_triangle():
     torch.testing.assert_close(zbuf[0, 3, 1, 0].item(), 1 / u.sum().item(), rtol=0, atol=1e-7)
 
 
+@emulated
 def test_blur_reaches_as_far_as_its_root():
     # The left edge of the face is at x = 0.05, +x is left; pixel centres are 0.05 apart.
     meshes = one((0.05, -2.0, 1.0), (0.0, 2.0, 1.0), (0.05, 2.0, 1.0))
@@ -206,6 +216,7 @@ def test_blur_reaches_as_far_as_its_root():
     torch.testing.assert_close(dists[0, 20, :20, 0][hit], (x[hit] - 0.05).square())
 
 
+@emulated
 def test_the_longer_side_spans_more():
     assert (non_square_ndc_range(40, 10), non_square_ndc_range(10, 40)) == (8.0, 2.0)
     meshes = one((3.9, -0.9, 1.0), (3.1, -0.9, 1.0), (3.9, 0.9, 1.0))
@@ -269,6 +280,7 @@ def test_moving_by_pixels_moves_the_image(right: int, down: int, seed: int):
     assert torch.equal(a[:, inner, inner], b[:, inner, inner])
 
 
+@emulated
 def test_ties_go_to_the_lower_face():
     triangle = torch.tensor([[1.0, -1.0, 2.0], [-1.0, -1.0, 2.0], [0.0, 1.0, 2.0]])
     meshes = Meshes([triangle], [torch.tensor([[0, 1, 2]] * 5)])
@@ -300,6 +312,7 @@ def test_thin_images(size: tuple[int, int]):
     assert all(torch.equal(a, b) for a, b in zip(got, want, strict=True))
 
 
+@emulated
 def test_nothing_to_draw():
     verts = torch.zeros((0, 3), requires_grad=True)
     empty = Meshes([verts, torch.zeros((4, 3))], [torch.zeros((0, 3), dtype=torch.int64)] * 2)
@@ -317,6 +330,7 @@ def test_nothing_to_draw():
     assert (verts.grad == 0).all()
 
 
+@emulated
 def test_unsound_faces_are_not_drawn():
     verts = soup(7, size=2.0).verts_packed().clone().reshape(7, 3, 3)
     verts[..., 2] = 2.0
@@ -334,6 +348,34 @@ def test_unsound_faces_are_not_drawn():
     assert verts.grad.isfinite().all()
 
 
+@emulated
+@pytest.mark.parametrize("flags", FLAGS)
+@pytest.mark.parametrize("blur_radius", [0.0, 0.1, math.inf])
+@pytest.mark.parametrize(
+    "corners",
+    [
+        [(0.0, 0.0), (1e20, 1e20), (3e20, 2e20)],
+        [(0.0, 0.0), (1e20, 1e20), (2e20, 1e20)],
+        [(-1e20, -1e20), (1e20, -1e20), (0.0, 1e20)],
+        # The area does not overflow.
+        [(-1e20, 0.0), (1e20, 0.0), (0.0, 1.0)],
+    ],
+)
+def test_faces_that_overflow_are_not_drawn(corners: list[tuple[float, float]], blur_radius: float, flags: dict):
+    for flip in (1.0, -1.0):
+        large = one(*((flip * x, y, 1.0) for x, y in corners), dtype=torch.float32)
+        verts = large.verts_packed().requires_grad_()
+        for rasterize in (rasterize_meshes, rasterize_meshes_python):
+            fragments = rasterize(with_verts(large, verts), 5, blur_radius, 1, **flags, cull_to_frustum=False)
+            assert (fragments[0] == -1).all()
+            (grad,) = torch.autograd.grad(sum(value.sum() for value in fragments[1:]), verts)
+            assert (grad == 0).all()
+    # Of the same shape in float64, where nothing overflows.
+    fragments = rasterize_meshes(one(*((x, y, 1.0) for x, y in corners)), 5, math.inf, 1)
+    assert (fragments[0] == 0).any()
+
+
+@emulated
 def test_backfaces():
     front, back = one((1, -1, 1), (-1, -1, 1), (0, 1, 1)), one((-1, -1, 1), (1, -1, 1), (0, 1, 1))
     corners = front.verts_packed()[:, :2]
@@ -343,6 +385,7 @@ def test_backfaces():
     assert all((rasterize_meshes(m, 8)[0] >= 0).any() for m in (front, back))
 
 
+@emulated
 def test_halves_of_a_cut_face_share_no_pixel():
     """A face cut in two is drawn at each pixel by the half that contains it, once."""
     meshes = one((0.0, -2.0, 0.5), (2.0, 1.5, 3.0), (-2.0, 1.0, 4.0))
@@ -439,6 +482,33 @@ def test_once_differentiable():
     assert (grad != 0).any()
     with pytest.raises(NotImplementedError, match="rasterize_meshes: the gradient of the gradient is not available"):
         grad.sum().backward()
+
+
+@torch_warns
+def test_forward_mode_is_an_error_not_zero():
+    meshes = soup(4, size=1.5)
+    verts = meshes.verts_packed()
+    with pytest.raises(NotImplementedError, match="jvp"):
+        torch.func.jvp(lambda x: rasterize_meshes(with_verts(meshes, x), 8)[1:], (verts,), (torch.ones_like(verts),))
+    with forward_ad.dual_level(), pytest.raises(NotImplementedError, match="jvp"):
+        rasterize_meshes(with_verts(meshes, forward_ad.make_dual(verts, torch.ones_like(verts))), 8)
+
+
+def test_a_gradient_that_is_not_finite_reaches_its_face_alone():
+    meshes = soup(6, size=1.5)
+    verts = meshes.verts_packed().clone().requires_grad_()
+    pix_to_face, zbuf, *_ = rasterize_meshes(with_verts(meshes, verts), 8, faces_per_pixel=1)
+    assert len(pix_to_face.unique()) > 2
+    place = (pix_to_face >= 0).nonzero()[0]
+    (sound,) = torch.autograd.grad(zbuf.sum(), verts, retain_graph=True)
+    for bad in (math.nan, math.inf):
+        incoming = torch.ones_like(zbuf)
+        incoming[tuple(place)] = bad
+        (grad,) = torch.autograd.grad(zbuf, verts, incoming, retain_graph=True)
+        face = pix_to_face[tuple(place)]
+        assert not grad.reshape(-1, 3, 3)[face, :, 2].isfinite().any()
+        others = torch.arange(6) != face
+        assert torch.equal(grad.reshape(-1, 9)[others], sound.reshape(-1, 9)[others])
 
 
 def faces_of(meshes: Meshes) -> tuple[Tensor, Tensor, Tensor]:

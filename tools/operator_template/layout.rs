@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What `cuda.rs` and `__op__.h` both assume.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use patina3d___package__::__op__::__Op__Params;
 use patina3d_core::launch::Params;

@@ -54,7 +54,7 @@ pub fn check(x: &Inputs<'_>) -> Result<[usize; 2]> {
 /// Squares.
 pub fn forward(x: &Inputs<'_>, out: &mut Outputs<'_>) -> Result<()> {
     let shape = check(x)?;
-    argument(OPERATOR, "y", &out.y).dtype(x.x.dtype())?.shape("(N, D)", &shape.map(Some))?.beside("x", &x.x)?;
+    argument(OPERATOR, "y", &out.y.view()).dtype(x.x.dtype())?.shape("(N, D)", &shape.map(Some))?.beside("x", &x.x)?;
     match x.x.device() {
         Device::Cpu { threads } => match x.x.dtype() {
             DType::F64 => cpu::forward::<f64>(x, threads, out),
@@ -69,7 +69,7 @@ pub fn backward(x: &GradInputs<'_>, out: &mut Gradients<'_>) -> Result<()> {
     let shape = check(&x.inputs)?.map(Some);
     let like = &x.inputs.x;
     argument(OPERATOR, "the gradient of y", &x.grad_y).dtype(like.dtype())?.shape("(N, D)", &shape)?.beside("x", like)?;
-    argument(OPERATOR, "the gradient of x", &out.x).dtype(like.dtype())?.shape("(N, D)", &shape)?.beside("x", like)?;
+    argument(OPERATOR, "the gradient of x", &out.x.view()).dtype(like.dtype())?.shape("(N, D)", &shape)?.beside("x", like)?;
     match like.device() {
         Device::Cpu { threads } => match like.dtype() {
             DType::F64 => cpu::backward::<f64>(x, threads, out),

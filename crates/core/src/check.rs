@@ -2,7 +2,7 @@
 //! The checks that contracts are made of; each names operator, argument, expected and got.
 
 use crate::error::{Error, Result};
-use crate::tensor::{DType, Tensor};
+use crate::tensor::{DType, Tensor, TensorMut};
 
 /// A tensor argument under its public name.
 #[derive(Debug, Clone, Copy)]
@@ -65,9 +65,29 @@ impl Argument<'_, '_> {
     }
 }
 
+/// Scratch memory: bytes, enough of them, on the device of another argument, aligned for any number.
+pub fn scratch(
+    operator: &'static str,
+    scratch: &TensorMut<'_>,
+    bytes: usize,
+    name: &'static str,
+    like: &Tensor<'_>,
+) -> Result<()> {
+    const ALIGNMENT: u64 = 16;
+    let view = scratch.view();
+    argument(operator, "scratch", &view).dtype(DType::U8)?.beside(name, like)?;
+    if view.numel() < bytes {
+        return Err(Error::value(operator, "scratch", format!("of at least {bytes} bytes"), view.numel().to_string()));
+    }
+    if bytes > 0 && !view.device_ptr().0.is_multiple_of(ALIGNMENT) {
+        return Err(Error::value(operator, "scratch", format!("aligned to {ALIGNMENT} bytes"), "other memory"));
+    }
+    Ok(())
+}
+
 fn shape_text(shape: &[usize]) -> String {
     let sizes: Vec<String> = shape.iter().map(ToString::to_string).collect();
-    format!("({})", sizes.join(", "))
+    if sizes.len() == 1 { format!("({},)", sizes[0]) } else { format!("({})", sizes.join(", ")) }
 }
 
 #[cfg(test)]

@@ -130,6 +130,13 @@ struct Loaded {
     functions: HashMap<(i32, &'static str), HashMap<String, Handle<sys::CUfunction>>>,
 }
 
+impl Loaded {
+    fn found(&self, ordinal: i32, module: &Module, kernel: &str) -> Option<(sys::CUcontext, sys::CUfunction)> {
+        let function = self.functions.get(&(ordinal, module.name))?.get(kernel)?.0;
+        Some((self.contexts.get(&ordinal)?.0, function))
+    }
+}
+
 static LOADED: Mutex<Option<Loaded>> = Mutex::new(None);
 
 /// Makes a device's primary context current and puts the caller's back afterwards.
@@ -209,9 +216,6 @@ fn function(
     kernel: &str,
 ) -> std::result::Result<sys::CUfunction, String> {
     let key = (ordinal, module.name);
-    if let Some(found) = loaded.functions.get(&key).and_then(|functions| functions.get(kernel)) {
-        return Ok(found.0);
-    }
     let handle = if let Some(found) = loaded.modules.get(&key) {
         found.0
     } else {
@@ -264,22 +268,39 @@ fn most_shared_bytes(ordinal: i32) -> std::result::Result<c_int, sys::CUresult> 
     Ok(bytes)
 }
 
-/// Calls `body` with the loaded state and the device's context current.
-fn with_device<R>(
-    during: &str,
+/// The device's context and a kernel of it, loaded at most once. Only the look-up and the load hold the lock: a launch
+/// may wait for room in its stream.
+fn find(
     ordinal: i32,
-    body: impl FnOnce(&mut Loaded) -> std::result::Result<R, String>,
-) -> Result<R> {
-    let fail = |reason: String| Error::device(during, reason);
+    stream: usize,
+    module: &'static Module,
+    kernel: &str,
+) -> Result<(sys::CUcontext, sys::CUfunction)> {
+    let fail = |reason: String| Error::device(kernel, reason);
+    let mut slot = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    let loaded = slot.get_or_insert_with(Loaded::default);
+    if let Some(found) = loaded.found(ordinal, module, kernel) {
+        return Ok(found);
+    }
     let driver = driver().map_err(|reason| fail(reason.to_owned()))?;
     if driver.version < OLDEST_CUDA {
         return Err(fail(describe(sys::CUresult::CUDA_ERROR_UNSUPPORTED_PTX_VERSION)));
     }
-    let mut slot = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-    let loaded = slot.get_or_insert_with(Loaded::default);
     let context = context(loaded, ordinal).map_err(|code| fail(describe(code)))?;
     let _current = Current::new(context).map_err(|code| fail(describe(code)))?;
-    body(loaded).map_err(fail)
+    if is_capturing(stream) {
+        return Err(fail("its first use cannot be inside a CUDA graph capture: call it once before".to_owned()));
+    }
+    let function = function(loaded, ordinal, module, kernel).map_err(fail)?;
+    Ok((context, function))
+}
+
+/// Whether the stream is recording a graph; loading a module then would spoil the recording.
+fn is_capturing(stream: usize) -> bool {
+    let mut status = sys::CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE;
+    // SAFETY: `status` is writable; the stream is torch's current one, of the context that is current.
+    let asked = unsafe { sys::cuStreamIsCapturing(stream as sys::CUstream, &raw mut status) };
+    asked == sys::CUresult::CUDA_SUCCESS && status != sys::CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE
 }
 
 pub(crate) fn launch<P: Params>(
@@ -290,29 +311,39 @@ pub(crate) fn launch<P: Params>(
     grid: Grid,
     params: &P,
 ) -> Result<()> {
-    with_device(kernel, ordinal, |loaded| {
-        let function = function(loaded, ordinal, module, kernel)?;
-        let [bx, by, bz] = grid.blocks;
-        let [tx, ty, tz] = grid.threads;
-        let mut arguments = [std::ptr::from_ref(params).cast_mut().cast::<c_void>()];
-        // SAFETY: the kernel takes one `P` by value (both languages share its declaration, and a test compares the
-        // layouts); the driver copies it before it returns. The stream is torch's current one.
-        unsafe {
-            result::launch_kernel(
-                function,
-                (bx, by, bz),
-                (tx, ty, tz),
-                grid.shared_bytes,
-                stream as sys::CUstream,
-                &mut arguments,
-            )
-        }
-        .map_err(|error| describe(error.0))
-    })
+    let fail = |code: sys::CUresult| Error::device(kernel, describe(code));
+    let (context, function) = find(ordinal, stream, module, kernel)?;
+    let _current = Current::new(context).map_err(fail)?;
+    let [bx, by, bz] = grid.blocks;
+    let [tx, ty, tz] = grid.threads;
+    let mut arguments = [std::ptr::from_ref(params).cast_mut().cast::<c_void>()];
+    // SAFETY: the kernel takes one `P` by value (both languages share its declaration, and a test compares the layouts);
+    // the driver copies it before it returns. The stream is torch's current one.
+    unsafe {
+        result::launch_kernel(
+            function,
+            (bx, by, bz),
+            (tx, ty, tz),
+            grid.shared_bytes,
+            stream as sys::CUstream,
+            &mut arguments,
+        )
+    }
+    .map_err(|error| fail(error.0))
 }
 
+/// Loads a module for a look and unloads it again.
 pub(crate) fn load_check(ordinal: i32, module: &'static Module) -> Result<()> {
-    with_device(module.name, ordinal, |_| load(module).map(|_| ()))
+    let fail = |reason: String| Error::device(module.name, reason);
+    driver().map_err(|reason| fail(reason.to_owned()))?;
+    let context = {
+        let mut slot = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        context(slot.get_or_insert_with(Loaded::default), ordinal).map_err(|code| fail(describe(code)))?
+    };
+    let _current = Current::new(context).map_err(|code| fail(describe(code)))?;
+    let handle = load(module).map_err(fail)?;
+    // SAFETY: the module was just loaded, and nobody else has its handle.
+    check(|| unsafe { sys::cuModuleUnload(handle) }).map_err(|code| fail(describe(code)))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The thread pool: as many threads as the caller allows, rebuilt after a fork, left alone for small work.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -59,21 +59,24 @@ pub fn for_each_chunk<T: Send>(
 /// the parent's pool would wait forever, so a pool of another process is forgotten, not joined.
 fn pool(threads: usize) -> Option<Arc<ThreadPool>> {
     let process = std::process::id();
-    let mut slot = POOL.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(pool) = slot.as_ref()
-        && pool.process == process
-        && pool.threads == threads
-    {
+    let fits = |pool: &Pool| pool.process == process && pool.threads == threads;
+    if let Some(pool) = lock().as_ref().filter(|pool| fits(pool)) {
         return Some(Arc::clone(&pool.workers));
     }
-    let built =
-        Arc::new(ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("patina3d-{i}")).build().ok()?);
-    if let Some(old) = slot.replace(Pool { process, threads, workers: Arc::clone(&built) })
+    // Threads are started without the lock: a fork meanwhile must not leave it taken in the child.
+    let built = ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("patina3d-{i}")).build().ok()?;
+    let built = Arc::new(built);
+    let old = lock().replace(Pool { process, threads, workers: Arc::clone(&built) });
+    if let Some(old) = old
         && old.process != process
     {
         std::mem::forget(old);
     }
     Some(built)
+}
+
+fn lock() -> MutexGuard<'static, Option<Pool>> {
+    POOL.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -39,6 +39,8 @@ pub trait Simd: Copy + Send + Sync {
     fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// The greater of each lane; b where either is NaN.
     fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// x where a < b, else y; y where a or b is NaN.
+    fn select_less(self, a: Self::Vector, b: Self::Vector, x: Self::Vector, y: Self::Vector) -> Self::Vector;
     /// Bit i is set where a < b in lane i; never for NaN.
     fn less(self, a: Self::Vector, b: Self::Vector) -> u32;
 }
@@ -145,6 +147,10 @@ macro_rules! portable {
                 std::array::from_fn(|i| if a[i] > b[i] { a[i] } else { b[i] })
             }
             #[inline(always)]
+            fn select_less(self, a: [$real; 8], b: [$real; 8], x: [$real; 8], y: [$real; 8]) -> [$real; 8] {
+                std::array::from_fn(|i| if a[i] < b[i] { x[i] } else { y[i] })
+            }
+            #[inline(always)]
             fn less(self, a: [$real; 8], b: [$real; 8]) -> u32 {
                 (0..8).fold(0, |mask, i| mask | (u32::from(a[i] < b[i]) << i))
             }
@@ -161,19 +167,26 @@ portable!(f64);
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    #[expect(clippy::wildcard_imports, reason = "fifty intrinsics, each named where it is used")]
+    #[allow(clippy::wildcard_imports, reason = "fifty intrinsics, each named where it is used")]
     use std::arch::x86_64::*;
     use std::marker::PhantomData;
 
     use super::{Body, Simd};
     use crate::tensor::Real;
 
+    /// Exactly the features that `run_avx512` enables.
     pub(super) fn has_avx512() -> bool {
-        is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") && is_x86_feature_detected!("fma")
+        has_avx2() && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq")
     }
 
+    /// Exactly the features that `run_avx2` enables.
     pub(super) fn has_avx2() -> bool {
-        is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+        is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("bmi1")
+            && is_x86_feature_detected!("bmi2")
+            && is_x86_feature_detected!("lzcnt")
+            && is_x86_feature_detected!("popcnt")
     }
 
     /// # Safety
@@ -218,7 +231,7 @@ mod x86 {
         (
             $set:ident, $real:ty, $vector:ty, $lanes:literal, $splat:ident, $load:ident, $store:ident, $add:ident,
             $sub:ident, $mul:ident, $div:ident, $fma:ident, $min:ident, $max:ident,
-            abs $abs:expr, less $less:expr
+            abs $abs:expr, select_less $select_less:expr, less $less:expr
         ) => {
             // SAFETY of every block below: the token proves that the processor has the instruction set.
             impl Simd for $set<$real> {
@@ -284,6 +297,11 @@ mod x86 {
                     unsafe { $max(a, b) }
                 }
                 #[inline(always)]
+                fn select_less(self, a: $vector, b: $vector, x: $vector, y: $vector) -> $vector {
+                    // SAFETY: see above.
+                    unsafe { $select_less(a, b, x, y) }
+                }
+                #[inline(always)]
                 fn less(self, a: $vector, b: $vector) -> u32 {
                     // SAFETY: see above.
                     unsafe { $less(a, b) }
@@ -292,82 +310,34 @@ mod x86 {
         };
     }
 
-    vector!(
-        Avx512,
-        f32,
-        __m512,
-        16,
-        _mm512_set1_ps,
-        _mm512_loadu_ps,
-        _mm512_storeu_ps,
-        _mm512_add_ps,
-        _mm512_sub_ps,
-        _mm512_mul_ps,
-        _mm512_div_ps,
-        _mm512_fmadd_ps,
-        _mm512_min_ps,
-        _mm512_max_ps,
-        abs | a | _mm512_abs_ps(a),
-        less | a,
-        b | u32::from(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b))
-    );
-    vector!(
-        Avx512,
-        f64,
-        __m512d,
-        8,
-        _mm512_set1_pd,
-        _mm512_loadu_pd,
-        _mm512_storeu_pd,
-        _mm512_add_pd,
-        _mm512_sub_pd,
-        _mm512_mul_pd,
-        _mm512_div_pd,
-        _mm512_fmadd_pd,
-        _mm512_min_pd,
-        _mm512_max_pd,
-        abs | a | _mm512_abs_pd(a),
-        less | a,
-        b | u32::from(_mm512_cmp_pd_mask::<_CMP_LT_OQ>(a, b))
-    );
-    vector!(
-        Avx2,
-        f32,
-        __m256,
-        8,
-        _mm256_set1_ps,
-        _mm256_loadu_ps,
-        _mm256_storeu_ps,
-        _mm256_add_ps,
-        _mm256_sub_ps,
-        _mm256_mul_ps,
-        _mm256_div_ps,
-        _mm256_fmadd_ps,
-        _mm256_min_ps,
-        _mm256_max_ps,
-        abs | a | _mm256_andnot_ps(_mm256_set1_ps(-0.0), a),
-        less | a,
-        b | _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_LT_OQ>(a, b)) as u32
-    );
-    vector!(
-        Avx2,
-        f64,
-        __m256d,
-        4,
-        _mm256_set1_pd,
-        _mm256_loadu_pd,
-        _mm256_storeu_pd,
-        _mm256_add_pd,
-        _mm256_sub_pd,
-        _mm256_mul_pd,
-        _mm256_div_pd,
-        _mm256_fmadd_pd,
-        _mm256_min_pd,
-        _mm256_max_pd,
-        abs | a | _mm256_andnot_pd(_mm256_set1_pd(-0.0), a),
-        less | a,
-        b | _mm256_movemask_pd(_mm256_cmp_pd::<_CMP_LT_OQ>(a, b)) as u32
-    );
+    vector! {
+        Avx512, f32, __m512, 16, _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_add_ps,
+        _mm512_sub_ps, _mm512_mul_ps, _mm512_div_ps, _mm512_fmadd_ps, _mm512_min_ps, _mm512_max_ps,
+        abs |a| _mm512_abs_ps(a),
+        select_less |a, b, x, y| _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b), y, x),
+        less |a, b| u32::from(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b))
+    }
+    vector! {
+        Avx512, f64, __m512d, 8, _mm512_set1_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_add_pd,
+        _mm512_sub_pd, _mm512_mul_pd, _mm512_div_pd, _mm512_fmadd_pd, _mm512_min_pd, _mm512_max_pd,
+        abs |a| _mm512_abs_pd(a),
+        select_less |a, b, x, y| _mm512_mask_blend_pd(_mm512_cmp_pd_mask::<_CMP_LT_OQ>(a, b), y, x),
+        less |a, b| u32::from(_mm512_cmp_pd_mask::<_CMP_LT_OQ>(a, b))
+    }
+    vector! {
+        Avx2, f32, __m256, 8, _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_add_ps,
+        _mm256_sub_ps, _mm256_mul_ps, _mm256_div_ps, _mm256_fmadd_ps, _mm256_min_ps, _mm256_max_ps,
+        abs |a| _mm256_andnot_ps(_mm256_set1_ps(-0.0), a),
+        select_less |a, b, x, y| _mm256_blendv_ps(y, x, _mm256_cmp_ps::<_CMP_LT_OQ>(a, b)),
+        less |a, b| _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_LT_OQ>(a, b)) as u32
+    }
+    vector! {
+        Avx2, f64, __m256d, 4, _mm256_set1_pd, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_add_pd,
+        _mm256_sub_pd, _mm256_mul_pd, _mm256_div_pd, _mm256_fmadd_pd, _mm256_min_pd, _mm256_max_pd,
+        abs |a| _mm256_andnot_pd(_mm256_set1_pd(-0.0), a),
+        select_less |a, b, x, y| _mm256_blendv_pd(y, x, _mm256_cmp_pd::<_CMP_LT_OQ>(a, b)),
+        less |a, b| _mm256_movemask_pd(_mm256_cmp_pd::<_CMP_LT_OQ>(a, b)) as u32
+    }
 }
 
 #[cfg(test)]
@@ -396,6 +366,7 @@ mod tests {
                     simd.abs(a),
                     simd.min(a, b),
                     simd.max(a, b),
+                    simd.select_less(a, b, c, a),
                 ] {
                     let mut values = vec![T::default(); S::LANES];
                     simd.store(vector, &mut values);
@@ -407,11 +378,11 @@ mod tests {
     }
 
     fn flat<T: Copy>(parts: &[(Vec<T>, u32)], lanes: usize) -> (Vec<T>, Vec<bool>) {
-        let mut columns = vec![Vec::new(); 8];
+        let mut columns = vec![Vec::new(); 9];
         let mut masks = Vec::new();
         for (i, (values, mask)) in parts.iter().enumerate() {
-            columns[i % 8].extend_from_slice(values);
-            if i % 8 == 0 {
+            columns[i % 9].extend_from_slice(values);
+            if i % 9 == 0 {
                 masks.extend((0..lanes).map(|lane| mask >> lane & 1 == 1));
             }
         }

@@ -146,7 +146,7 @@ unsafe impl Send for Tensor<'_> {}
 unsafe impl Sync for Tensor<'_> {}
 
 impl<'a> Tensor<'a> {
-    /// A tensor over a Rust slice, computed on with one thread (see [`Self::on`]).
+    /// A tensor over a Rust slice, computed on with one thread (see [`Self::with_threads`]).
     pub fn from_slice<T: Element>(operator: &'static str, values: &'a [T], sizes: &[usize]) -> Result<Self> {
         let shape = shape_of(operator, "a tensor", sizes)?;
         if shape.numel() != values.len() {
@@ -206,10 +206,21 @@ impl<'a> Tensor<'a> {
         Ok(Self { data, dtype: DType::from_dlpack(tensor.dtype), shape, device, borrow: PhantomData })
     }
 
-    /// The same memory, computed on with `device`'s threads.
+    /// The same memory, computed on with this many threads.
     #[must_use]
-    pub fn on(mut self, device: Device) -> Self {
-        self.device = device;
+    pub fn with_threads(mut self, threads: usize) -> Self {
+        if let Device::Cpu { threads: own } = &mut self.device {
+            *own = threads;
+        }
+        self
+    }
+
+    /// The same host memory, as kernels of the emulator see it.
+    #[must_use]
+    pub fn emulated(mut self) -> Self {
+        if let Device::Cpu { .. } = self.device {
+            self.device = Device::Gpu(Gpu::Emulated);
+        }
         self
     }
 
@@ -265,15 +276,25 @@ impl<'a> Tensor<'a> {
 /// A contiguous tensor that one operator may write.
 #[derive(Debug)]
 pub struct TensorMut<'a> {
-    view: Tensor<'a>,
+    data: *mut u8,
+    dtype: DType,
+    shape: Shape,
+    device: Device,
     borrow: PhantomData<&'a mut [u8]>,
 }
+
+// SAFETY: a `TensorMut` is an exclusive borrow of plain numbers, which may move to another thread as `&mut [T]` may.
+#[expect(unsafe_code, reason = "raw pointers are not Send by themselves")]
+unsafe impl Send for TensorMut<'_> {}
+// SAFETY: through a shared reference it only reads.
+#[expect(unsafe_code, reason = "raw pointers are not Sync by themselves")]
+unsafe impl Sync for TensorMut<'_> {}
 
 impl<'a> TensorMut<'a> {
     /// A tensor over a Rust slice.
     pub fn from_slice<T: Element>(operator: &'static str, values: &'a mut [T], sizes: &[usize]) -> Result<Self> {
-        let view = Tensor::from_slice(operator, values, sizes)?;
-        Ok(Self { view, borrow: PhantomData })
+        let Tensor { dtype, shape, device, .. } = Tensor::from_slice(operator, values, sizes)?;
+        Ok(Self { data: values.as_mut_ptr().cast(), dtype, shape, device, borrow: PhantomData })
     }
 
     /// A tensor that DLPack describes.
@@ -288,27 +309,38 @@ impl<'a> TensorMut<'a> {
         device: Device,
     ) -> Result<Self> {
         // SAFETY: the caller's promise is the stronger one.
-        let view = unsafe { Tensor::from_dlpack(operator, argument, tensor, device)? };
-        Ok(Self { view, borrow: PhantomData })
+        let Tensor { data, dtype, shape, device, .. } =
+            unsafe { Tensor::from_dlpack(operator, argument, tensor, device)? };
+        Ok(Self { data: data.cast_mut(), dtype, shape, device, borrow: PhantomData })
+    }
+
+    /// For reading, as long as nobody writes.
+    pub fn view(&self) -> Tensor<'_> {
+        Tensor { data: self.data, dtype: self.dtype, shape: self.shape, device: self.device, borrow: PhantomData }
+    }
+
+    /// The same memory, as kernels of the emulator see it.
+    #[must_use]
+    pub fn emulated(mut self) -> Self {
+        self.device = self.view().emulated().device;
+        self
+    }
+
+    /// What kernels receive.
+    pub fn device_ptr(&self) -> DevicePtr {
+        DevicePtr(self.data as u64)
     }
 
     /// The elements, of a tensor in host memory.
     pub fn as_mut_slice<T: Element>(&mut self) -> Result<&mut [T]> {
-        let slice = self.view.as_slice::<T>()?;
-        if slice.is_empty() {
+        let length = self.view().as_slice::<T>()?.len();
+        if length == 0 {
             return Ok(&mut []);
         }
-        // SAFETY: `as_slice` checked the pointer; `&mut self` and the constructors' promise make the access exclusive.
+        // SAFETY: `as_slice` checked place, type and alignment; `&mut self` and the constructors' promise make the access
+        // exclusive.
         #[expect(unsafe_code, reason = "turning a checked pointer into a slice")]
-        Ok(unsafe { std::slice::from_raw_parts_mut(self.view.data.cast_mut().cast(), slice.len()) })
-    }
-}
-
-impl<'a> std::ops::Deref for TensorMut<'a> {
-    type Target = Tensor<'a>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.view
+        Ok(unsafe { std::slice::from_raw_parts_mut(self.data.cast(), length) })
     }
 }
 

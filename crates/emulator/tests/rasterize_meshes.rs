@@ -8,7 +8,7 @@ use std::fmt::Debug;
 
 use patina3d_core::geometry::{Scalar, pixel_center};
 use patina3d_core::launch::Params;
-use patina3d_core::{Device, Gpu, Tensor, TensorMut, install_emulator};
+use patina3d_core::{Device, Element, Gpu, Tensor, TensorMut, install_emulator};
 use patina3d_emulator::{Order, launch_in};
 use patina3d_renderer::rasterize_meshes::{
     self, GradInputs, Gradients, Inputs, Outputs, RasterizeMeshesParams, Settings, backward_scratch_bytes,
@@ -83,7 +83,7 @@ fn face(random: &mut Random, shape: Shape) -> [[f64; 3]; 3] {
     match shape {
         Shape::Plain => {}
         Shape::Aligned => face.iter_mut().flatten().for_each(|value| *value = (*value * 4.0).round() / 4.0),
-        Shape::Degenerate => match random.pick(&[0, 1, 2, 3, 4, 5]) {
+        Shape::Degenerate => match random.pick(&[0, 1, 2, 3, 4, 5, 6]) {
             0 => face[1] = face[0],
             1 => face[2] = [0, 1, 2].map(|i| 2.0 * face[1][i] - face[0][i]),
             2 => face[random.pick(&[0, 1, 2])][2] = random.pick(&[-1.0, 0.0, 1e-8, 1e-7, 1e-4]),
@@ -91,7 +91,9 @@ fn face(random: &mut Random, shape: Shape) -> [[f64; 3]; 3] {
                 face[random.pick(&[0, 1, 2])][random.pick(&[0, 1, 2])] =
                     random.pick(&[f64::NAN, f64::INFINITY, HUGE, -1e9]);
             }
-            4 => face.iter_mut().for_each(|v| *v = [x + 1e-4 * (v[0] - x), y + 1e-4 * (v[1] - y), v[2]]),
+            // Areas and squared lengths that overflow in float32.
+            4 => face.iter_mut().for_each(|v| *v = [v[0] * 1e20, v[1] * 1e20, v[2]]),
+            5 => face.iter_mut().for_each(|v| *v = [x + 1e-4 * (v[0] - x), y + 1e-4 * (v[1] - y), v[2]]),
             _ => face.iter_mut().for_each(|v| *v = [v[0] * 1e3, v[1] * 1e3, v[2] * 1e-3]),
         },
     }
@@ -151,9 +153,25 @@ type Incoming<T> = [Option<Vec<T>>; 3];
 /// Scratch and outputs come as torch gives them: with whatever was there before.
 const GARBAGE: f64 = 77.0;
 
-/// In words, for the alignment that torch gives.
-fn garbage_of(bytes: usize) -> Vec<i64> {
-    vec![0x5555_5555_5555_5555; bytes.div_ceil(8)]
+/// Scratch in `memory`, aligned as torch's is.
+fn scratch(memory: &mut Vec<u8>, bytes: usize, device: Device) -> TensorMut<'_> {
+    memory.resize(bytes + 16, 0x55);
+    let first = memory.as_ptr().align_offset(16);
+    tensor_mut(&mut memory[first..first + bytes], &[bytes], device)
+}
+
+fn tensor<'a, T: Element>(values: &'a [T], sizes: &[usize], device: Device) -> Tensor<'a> {
+    let tensor = Tensor::from_slice("test", values, sizes).unwrap();
+    if matches!(device, Device::Gpu(_)) { tensor.emulated() } else { tensor }
+}
+
+fn index(values: &[i64], device: Device) -> Tensor<'_> {
+    tensor(values, &[values.len()], device)
+}
+
+fn tensor_mut<'a, T: Element>(values: &'a mut [T], sizes: &[usize], device: Device) -> TensorMut<'a> {
+    let tensor = TensorMut::from_slice("test", values, sizes).unwrap();
+    if matches!(device, Device::Gpu(_)) { tensor.emulated() } else { tensor }
 }
 
 impl Scene {
@@ -168,12 +186,11 @@ impl Scene {
 
     fn with_inputs<T: Scalar, R>(&self, device: Device, body: impl FnOnce(Inputs<'_>) -> R) -> R {
         let verts = self.verts::<T>();
-        let tensor = |values, sizes: &[usize]| Tensor::from_slice("test", values, sizes).unwrap().on(device);
         body(Inputs {
-            face_verts: Tensor::from_slice("test", &verts, &[self.faces.len(), 3, 3]).unwrap().on(device),
-            mesh_to_face_first_idx: tensor(&self.first, &[self.first.len()]),
-            num_faces_per_mesh: tensor(&self.count, &[self.count.len()]),
-            clipped_faces_neighbor_idx: self.neighbor.as_ref().map(|neighbor| tensor(neighbor, &[neighbor.len()])),
+            face_verts: tensor(&verts, &[self.faces.len(), 3, 3], device),
+            mesh_to_face_first_idx: index(&self.first, device),
+            num_faces_per_mesh: index(&self.count, device),
+            clipped_faces_neighbor_idx: self.neighbor.as_ref().map(|neighbor| index(neighbor, device)),
             settings: self.settings,
         })
     }
@@ -189,14 +206,13 @@ impl Scene {
                 bary_coords: vec![garbage; 3 * slots],
                 dists: vec![garbage; slots],
             };
-            let mut scratch = garbage_of(forward_scratch_bytes(&x).unwrap());
-            let words = scratch.len();
+            let mut memory = Vec::new();
             let mut outputs = Outputs {
-                pix_to_face: TensorMut::from_slice("test", &mut out.pix_to_face, &[n, h, w, k]).unwrap(),
-                zbuf: TensorMut::from_slice("test", &mut out.zbuf, &[n, h, w, k]).unwrap(),
-                bary_coords: TensorMut::from_slice("test", &mut out.bary_coords, &[n, h, w, k, 3]).unwrap(),
-                dists: TensorMut::from_slice("test", &mut out.dists, &[n, h, w, k]).unwrap(),
-                scratch: TensorMut::from_slice("test", &mut scratch, &[words]).unwrap(),
+                pix_to_face: tensor_mut(&mut out.pix_to_face, &[n, h, w, k], device),
+                zbuf: tensor_mut(&mut out.zbuf, &[n, h, w, k], device),
+                bary_coords: tensor_mut(&mut out.bary_coords, &[n, h, w, k, 3], device),
+                dists: tensor_mut(&mut out.dists, &[n, h, w, k], device),
+                scratch: scratch(&mut memory, forward_scratch_bytes(&x).unwrap(), device),
             };
             rasterize_meshes::forward(&x, &mut outputs).unwrap();
             out
@@ -206,22 +222,19 @@ impl Scene {
     fn backward<T: Scalar>(&self, device: Device, pix_to_face: &[i64], incoming: &Incoming<T>) -> Vec<T> {
         self.with_inputs::<T, _>(device, |inputs| {
             let [n, h, w, k] = self.slots();
-            let gradient = |i: usize, sizes: &[usize]| {
-                incoming[i].as_ref().map(|values| Tensor::from_slice("test", values, sizes).unwrap().on(device))
-            };
+            let gradient = |i: usize, sizes: &[usize]| incoming[i].as_ref().map(|values| tensor(values, sizes, device));
             let x = GradInputs {
                 inputs,
-                pix_to_face: Tensor::from_slice("test", pix_to_face, &[n, h, w, k]).unwrap().on(device),
+                pix_to_face: tensor(pix_to_face, &[n, h, w, k], device),
                 grad_zbuf: gradient(0, &[n, h, w, k]),
                 grad_bary_coords: gradient(1, &[n, h, w, k, 3]),
                 grad_dists: gradient(2, &[n, h, w, k]),
             };
             let mut grad = vec![T::of(GARBAGE); 9 * self.faces.len()];
-            let mut scratch = garbage_of(backward_scratch_bytes(&x).unwrap());
-            let words = scratch.len();
+            let mut memory = Vec::new();
             let mut out = Gradients {
-                face_verts: TensorMut::from_slice("test", &mut grad, &[self.faces.len(), 3, 3]).unwrap(),
-                scratch: TensorMut::from_slice("test", &mut scratch, &[words]).unwrap(),
+                face_verts: tensor_mut(&mut grad, &[self.faces.len(), 3, 3], device),
+                scratch: scratch(&mut memory, backward_scratch_bytes(&x).unwrap(), device),
             };
             rasterize_meshes::backward(&x, &mut out).unwrap();
             grad
@@ -449,6 +462,56 @@ fn a_gradient_that_is_not_finite_stays_so_and_reaches_its_face_alone() {
         assert_eq!(fragments.pix_to_face[10], 0);
         assert!(got[2].is_nan() && got[9..].iter().all(|value| value.is_finite()), "{got:?}");
     }
+}
+
+#[test]
+fn a_face_that_overflows_is_drawn_nowhere() {
+    for corners in [
+        [[0.0, 0.0], [1e20, 1e20], [3e20, 2e20]],
+        [[0.0, 0.0], [1e20, 1e20], [2e20, 1e20]],
+        [[-1e20, -1e20], [1e20, -1e20], [0.0, 1e20]],
+        [[-1e20, 0.0], [1e20, 0.0], [0.0, 1.0]],
+    ] {
+        let mut scene = one_triangle([9, 7], 2);
+        scene.faces = vec![corners.map(|[x, y]| [x, y, 1.0])];
+        for blur_radius in [0.0, 0.1, f64::INFINITY] {
+            scene.settings.blur_radius = blur_radius;
+            for device in [Device::SERIAL, emulated(Order::Forward)] {
+                let fragments = scene.forward::<f32>(device);
+                assert!(fragments.pix_to_face.iter().all(|&face| face == -1), "{device:?} {scene:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn outputs_and_scratch_elsewhere_or_too_small_are_errors() {
+    let scene = one_triangle([2, 2], 1);
+    scene.with_inputs::<f32, _>(emulated(Order::Forward), |x| {
+        let bytes = forward_scratch_bytes(&x).unwrap();
+        let error = |at: Device, scratch_at: Device, bytes: usize| {
+            let (mut faces, mut z, mut bary, mut dists) =
+                (vec![0_i64; 4], vec![0.0_f32; 4], [0.0_f32; 12], [0.0_f32; 4]);
+            let mut memory = Vec::new();
+            let here = x.face_verts.device();
+            let mut outputs = Outputs {
+                pix_to_face: tensor_mut(&mut faces, &[1, 2, 2, 1], here),
+                zbuf: tensor_mut(&mut z, &[1, 2, 2, 1], at),
+                bary_coords: tensor_mut(&mut bary, &[1, 2, 2, 1, 3], here),
+                dists: tensor_mut(&mut dists, &[1, 2, 2, 1], here),
+                scratch: scratch(&mut memory, bytes, scratch_at),
+            };
+            rasterize_meshes::forward(&x, &mut outputs).err().map(|error| error.to_string())
+        };
+        let here = x.face_verts.device();
+        assert_eq!(error(here, here, bytes), None);
+        let zbuf = error(Device::SERIAL, here, bytes).unwrap();
+        assert!(zbuf.starts_with("rasterize_meshes: zbuf must be on the device of face_verts"), "{zbuf}");
+        let scratch = error(here, Device::SERIAL, bytes).unwrap();
+        assert!(scratch.starts_with("rasterize_meshes: scratch must be on the device of face_verts"), "{scratch}");
+        let scratch = error(here, here, bytes - 1).unwrap();
+        assert!(scratch.starts_with("rasterize_meshes: scratch must be of at least"), "{scratch}");
+    });
 }
 
 #[test]

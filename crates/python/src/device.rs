@@ -3,11 +3,13 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use patina3d_core::launch::{driver, load_check};
+use patina3d_core::launch::{DeviceInfo, Driver, driver, load_check};
 use patina3d_core::{Module, simd};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
+
+use crate::call::guard;
 
 static EMULATE: AtomicBool = AtomicBool::new(false);
 
@@ -43,31 +45,46 @@ pub(crate) fn instruction_set() -> &'static str {
 }
 
 /// The driver, its devices, and whether each loads our PTX: a dict with `driver` (the CUDA level, or None), `reason` (why
-/// there is none) and `devices` (name, capability, and the sentence that says what is wrong, or None).
+/// there is none) and `devices` (name, capability, and the sentence that says what is wrong, or None). Starts CUDA.
 #[pyfunction]
 pub(crate) fn cuda_report(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let found = guard("doctor", || Ok(py.detach(|| driver().map(|driver| (driver.version, check_devices(driver))))))?;
     let report = PyDict::new(py);
     let devices = PyList::empty(py);
-    match driver() {
+    match found {
         Err(reason) => {
             report.set_item("driver", py.None())?;
             report.set_item("reason", reason)?;
         }
-        Ok(found) => {
-            report.set_item("driver", format!("{}.{}", found.version / 1000, found.version % 1000 / 10))?;
+        Ok((version, checked)) => {
+            report.set_item("driver", format!("{}.{}", version / 1000, version % 1000 / 10))?;
             report.set_item("reason", py.None())?;
-            for (ordinal, device) in found.devices.iter().enumerate() {
+            for (device, problem) in checked {
                 let entry = PyDict::new(py);
-                entry.set_item("name", &device.name)?;
+                entry.set_item("name", device.name)?;
                 entry.set_item("capability", device.capability)?;
-                let problem = MODULES.iter().find_map(|module| load_check(ordinal as i32, module).err());
-                entry.set_item("problem", problem.map(|error| error.to_string()))?;
+                entry.set_item("problem", problem)?;
                 devices.append(entry)?;
             }
         }
     }
     report.set_item("devices", devices)?;
     Ok(report)
+}
+
+/// Each device with the first thing that is wrong with it.
+fn check_devices(driver: &Driver) -> Vec<(DeviceInfo, Option<String>)> {
+    let problem = |ordinal| MODULES.iter().find_map(|module| load_check(ordinal, module).err());
+    let devices = driver.devices.iter().enumerate();
+    devices.map(|(i, device)| (device.clone(), problem(i as i32).map(|error| error.to_string()))).collect()
+}
+
+/// Panics inside a call, in builds with the emulator: tests see that it arrives as a `RuntimeError`.
+#[cfg(feature = "emulator")]
+#[pyfunction]
+#[expect(clippy::panic, reason = "what it is for")]
+pub(crate) fn panic(message: String) -> PyResult<()> {
+    guard("panic", || panic!("{message}"))
 }
 
 /// Makes the emulator known to the launcher, in builds that have it.

@@ -14,6 +14,9 @@ use pyo3::prelude::*;
 mod _native {
     #[pymodule_export]
     use super::call::DeviceError;
+    #[cfg(feature = "emulator")]
+    #[pymodule_export]
+    use super::device::panic;
     #[pymodule_export]
     use super::device::{cuda_report, emulate, has_emulator, instruction_set, is_emulating};
     #[pymodule_export]

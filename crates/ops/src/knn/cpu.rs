@@ -11,6 +11,8 @@ use super::{GradInputs, Gradients, Inputs, Norm, Outputs, Sizes};
 const QUERIES: usize = 64;
 /// Points are tested in groups of this many: one branch for the group, a multiple of every vector width.
 const GROUP: usize = 64;
+/// More groups than this are not exact in float32: such clouds go through a list.
+const MOST_GROUPS: usize = 1 << 24;
 /// Points whose distances bound the K-th before the search begins.
 const SAMPLE: usize = 16 * GROUP;
 /// Bytes of a tile.
@@ -27,6 +29,11 @@ pub(super) trait Scalar: Vectorised {
     fn index(key: Self::Key) -> u32;
     /// The next larger number.
     fn above(self) -> Self;
+    /// Stands for no group.
+    const NONE: Self;
+    /// A number of a group as an element, and back; `NONE` gives `u32::MAX`.
+    fn number(index: usize) -> Self;
+    fn index_of(self) -> u32;
     fn accumulate(norm: Norm, difference: Self, sum: Self) -> Self;
     fn slope(norm: Norm, grad: Self, difference: Self) -> Self;
     fn minus(self, other: Self) -> Self;
@@ -54,6 +61,15 @@ macro_rules! scalar {
             #[inline(always)]
             fn above(self) -> Self {
                 self.next_up()
+            }
+            const NONE: Self = -1.0;
+            #[inline(always)]
+            fn number(index: usize) -> Self {
+                index as Self
+            }
+            #[inline(always)]
+            fn index_of(self) -> u32 {
+                if self < 0.0 { u32::MAX } else { self as u32 }
             }
             #[inline(always)]
             fn accumulate(norm: Norm, difference: Self, sum: Self) -> Self {
@@ -94,19 +110,19 @@ fn lengths(tensor: Option<&Tensor<'_>>, n: usize, most: usize) -> Result<Vec<usi
     }
 }
 
-/// Nanoseconds that `pairs` distances cost, roughly: decides whether threads are worth waking.
-fn cost(pairs: usize, d: usize) -> usize {
-    pairs.saturating_mul(d.max(1)) / 32
+/// Nanoseconds that clouds x queries x points x coordinates cost, roughly: decides whether threads are worth waking.
+fn cost(factors: [usize; 4]) -> usize {
+    factors.into_iter().fold(1, usize::saturating_mul) / 32
 }
 
 pub(super) fn forward<T: Scalar>(x: &Inputs<'_>, sizes: Sizes, threads: usize, out: &mut Outputs<'_>) -> Result<()> {
     let Sizes { n, p1, p2, d, k } = sizes;
     let (queries, points) = (x.p1.as_slice::<T>()?, x.p2.as_slice::<T>()?);
-    let (lengths1, lengths2) = (lengths(x.lengths1.as_ref(), n, p1)?, lengths(x.lengths2.as_ref(), n, p2)?);
     let (dists, idx) = (out.dists.as_mut_slice::<T>()?, out.idx.as_mut_slice::<i64>()?);
-    if n * p1 * k == 0 {
+    if dists.is_empty() {
         return Ok(());
     }
+    let (lengths1, lengths2) = (lengths(x.lengths1.as_ref(), n, p1)?, lengths(x.lengths2.as_ref(), n, p2)?);
     let blocks = p1.div_ceil(QUERIES);
     // Rows of the results in blocks of queries: each block is one piece of work.
     let mut work: Vec<(usize, usize, &mut [T], &mut [i64])> = Vec::with_capacity(n * blocks);
@@ -115,7 +131,7 @@ pub(super) fn forward<T: Scalar>(x: &Inputs<'_>, sizes: Sizes, threads: usize, o
             work.push((cloud, block * QUERIES, dists, idx));
         }
     }
-    pool::run(threads, cost(n * p1 * p2, d), |threads| {
+    pool::run(threads, cost([n, p1, p2, d]), |threads| {
         let mut tiles = vec![Tiles::default(); n];
         pool::for_each_chunk(threads, &mut tiles, 1, |cloud, tile| {
             tile[0] = Tiles::new(&points[cloud * p2 * d..(cloud * p2 + lengths2[cloud]) * d], d);
@@ -183,9 +199,10 @@ impl<T: Scalar> Body<T> for Search<'_, T> {
     #[inline(always)]
     fn run<S: Simd<Real = T>>(self, simd: S) {
         match self.k {
+            1 if self.points.len() < MOST_GROUPS * GROUP => self.nearest_of_all(simd),
             1 => self.with_list::<S, Sorted<T, 1>>(simd),
-            ..=8 => self.with_list::<S, Sorted<T, 8>>(simd),
-            ..=16 => self.with_list::<S, Sorted<T, 16>>(simd),
+            2..=8 => self.with_list::<S, Sorted<T, 8>>(simd),
+            9..=16 => self.with_list::<S, Sorted<T, 16>>(simd),
             _ => self.with_list::<S, Selection<T>>(simd),
         }
     }
@@ -198,6 +215,37 @@ impl<T: Scalar> Search<'_, T> {
             (Norm::SquaredL2, 3) => self.walk::<S, L, 3, false>(simd),
             (Norm::SquaredL2, _) => self.walk::<S, L, 0, false>(simd),
             (Norm::L1, _) => self.walk::<S, L, 0, true>(simd),
+        }
+    }
+
+    #[inline(always)]
+    fn nearest_of_all<S: Simd<Real = T>>(self, simd: S) {
+        match (self.norm, self.d) {
+            (Norm::SquaredL2, 3) => self.walk_nearest::<S, 3, false>(simd),
+            (Norm::SquaredL2, _) => self.walk_nearest::<S, 0, false>(simd),
+            (Norm::L1, _) => self.walk_nearest::<S, 0, true>(simd),
+        }
+    }
+
+    /// One neighbour: every place in a group keeps the nearest point that stood there, without a branch.
+    #[inline(always)]
+    fn walk_nearest<S: Simd<Real = T>, const D: usize, const L1: bool>(self, simd: S) {
+        let d = if D == 0 { self.d } else { D };
+        let mut places = vec![Places { distances: [T::INFINITY; GROUP], groups: [T::NONE; GROUP] }; self.dists.len()];
+        let mut first = 0;
+        for tile in self.tiles.values.chunks(self.tiles.count * d) {
+            for (query, places) in self.queries.chunks_exact(d).zip(&mut places) {
+                Query::<T, S, D>::new(simd, query).keep_nearest::<L1>(simd, tile, first, places);
+            }
+            first += tile.len() / (GROUP * d);
+        }
+        let number = self.points.len() / d;
+        for (row, places) in places.iter().enumerate() {
+            let query = &self.queries[row * d..(row + 1) * d];
+            let distance = |j| distance(self.norm, query, &self.points[j * d..(j + 1) * d]);
+            let nearest = places.nearest();
+            let best = nearest.as_slice();
+            write(best, number, distance, &mut self.dists[row..=row], &mut self.idx[row..=row]);
         }
     }
 
@@ -231,11 +279,7 @@ impl<T: Scalar> Search<'_, T> {
         let number = self.points.len() / d;
         for (row, list) in lists.into_iter().enumerate() {
             let query = &self.queries[row * d..(row + 1) * d];
-            let distance = |j: usize| {
-                (0..d).fold(T::ZERO, |sum, axis| {
-                    T::accumulate(self.norm, query[axis].minus(self.points[j * d + axis]), sum)
-                })
-            };
+            let distance = |j| distance(self.norm, query, &self.points[j * d..(j + 1) * d]);
             write(
                 &list.finish(),
                 number,
@@ -297,6 +341,79 @@ impl<T: Scalar, S: Simd<Real = T>, const D: usize> Query<'_, T, S, D> {
         }
         least
     }
+}
+
+impl<T: Scalar, S: Simd<Real = T>, const D: usize> Query<'_, T, S, D> {
+    /// Offers the groups of a tile, numbered from `first`, to the places.
+    #[inline(always)]
+    fn keep_nearest<const L1: bool>(&self, simd: S, tile: &[T], first: usize, places: &mut Places<T>) {
+        let d = if D == 0 { self.values.len() } else { D };
+        // Two vectors at a time: their minima stay in registers for the whole tile.
+        for start in (0..GROUP).step_by(2 * S::LANES) {
+            let next = start + S::LANES;
+            let mut distances = [simd.load(&places.distances[start..]), simd.load(&places.distances[next..])];
+            let mut groups = [simd.load(&places.groups[start..]), simd.load(&places.groups[next..])];
+            for (group, points) in tile.chunks_exact(GROUP * d).enumerate() {
+                let number = simd.splat(T::number(first + group));
+                let mut sums = [simd.splat(T::ZERO); 2];
+                for axis in 0..d {
+                    let query = if D == 0 { simd.splat(self.values[axis]) } else { self.spread[axis] };
+                    for half in 0..2 {
+                        let from = axis * GROUP + start + half * S::LANES;
+                        let difference = simd.sub(query, simd.load(&points[from..]));
+                        sums[half] = if L1 {
+                            simd.add(simd.abs(difference), sums[half])
+                        } else {
+                            simd.mul_add(difference, difference, sums[half])
+                        };
+                    }
+                }
+                for half in 0..2 {
+                    groups[half] = simd.select_less(sums[half], distances[half], number, groups[half]);
+                    distances[half] = simd.select_less(sums[half], distances[half], sums[half], distances[half]);
+                }
+            }
+            simd.store(distances[0], &mut places.distances[start..]);
+            simd.store(distances[1], &mut places.distances[next..]);
+            simd.store(groups[0], &mut places.groups[start..]);
+            simd.store(groups[1], &mut places.groups[next..]);
+        }
+    }
+}
+
+/// The nearest point at each place in a group, and the number of its group, of which there are at most `MOST_GROUPS`.
+#[derive(Clone)]
+struct Places<T> {
+    distances: [T; GROUP],
+    groups: [T; GROUP],
+}
+
+impl<T: Scalar> Places<T> {
+    /// The key of the nearest of all, if one is below infinity.
+    fn nearest(&self) -> Option<T::Key> {
+        let open = T::key(T::INFINITY, u32::MAX);
+        let mut best = open;
+        for place in 0..GROUP {
+            let group = self.groups[place].index_of();
+            let key = if group == u32::MAX {
+                open
+            } else {
+                T::key(self.distances[place], group * GROUP as u32 + place as u32)
+            };
+            best = best.min(key);
+        }
+        (best != open).then_some(best)
+    }
+}
+
+/// The distance of two points, as every level computes it.
+#[inline(always)]
+fn distance<T: Scalar>(norm: Norm, a: &[T], b: &[T]) -> T {
+    let mut sum = T::ZERO;
+    for axis in 0..a.len() {
+        sum = T::accumulate(norm, a[axis].minus(b[axis]), sum);
+    }
+    sum
 }
 
 /// Which distances of a group are below `worst`.
@@ -445,15 +562,12 @@ pub(super) fn backward<T: Scalar>(
     let (idx, grad) = (x.idx.as_slice::<i64>()?, x.grad_dists.as_slice::<T>()?);
     let (lengths1, lengths2) =
         (lengths(x.inputs.lengths1.as_ref(), n, p1)?, lengths(x.inputs.lengths2.as_ref(), n, p2)?);
-    if let Some(&bad) = idx.iter().find(|&&j| p2 > 0 && (j < 0 || j >= p2 as i64)) {
-        return Err(patina3d_core::Error::value(super::OPERATOR, "idx", format!("in [0, {p2})"), bad.to_string()));
-    }
     let grad1 = out.p1.as_mut_slice::<T>()?;
     let grad2 = out.p2.as_mut_slice::<T>()?;
     if n == 0 {
         return Ok(());
     }
-    pool::run(threads, cost(n * p1 * k, 8 * d), |threads| {
+    pool::run(threads, cost([n, p1, k, 8 * d]), |threads| {
         pool::for_each_chunk(threads, grad1, QUERIES * d, |block, rows| {
             for (i, out) in rows.chunks_exact_mut(d).enumerate() {
                 let row = block * QUERIES + i;
@@ -461,7 +575,11 @@ pub(super) fn backward<T: Scalar>(
                 out.fill(T::ZERO);
                 let slots = if row % p1 < lengths1[cloud] { k.min(lengths2[cloud]) } else { 0 };
                 for slot in row * k..row * k + slots {
-                    let point = &points[(cloud * p2 + idx[slot] as usize) * d..];
+                    let target = idx[slot] as usize; // a negative index becomes one that is too large
+                    if target >= p2 {
+                        continue;
+                    }
+                    let point = &points[(cloud * p2 + target) * d..];
                     for axis in 0..d {
                         let slope = T::slope(norm, grad[slot], queries[row * d + axis].minus(point[axis]));
                         out[axis] = out[axis].plus(slope);

@@ -78,7 +78,7 @@ pub(super) fn forward(gpu: Gpu, x: &Inputs<'_>, sizes: Sizes, out: &mut Outputs<
         return Ok(());
     }
     let (dtype, bytes) = suffix(x.p1.dtype());
-    let tile = (TILE_BYTES / (bytes * sizes.d.max(1))).clamp(1, 512);
+    let tile = (TILE_BYTES / (bytes * sizes.d)).min(512);
     let mut params = KnnParams::new(x, sizes);
     params.dists = out.dists.device_ptr();
     params.idx = out.idx.device_ptr();

@@ -124,7 +124,13 @@ __device__ void knn_forward(const KnnParams& p) {
     const T* query = static_cast<const T*>(p.p1) + (active ? row : 0) * p.d;
 
     List list(p, active ? row : 0);
-    for (int64_t start = 0; start < length2; start += p.tile) {
+    if (p.tile == 0 && active) {
+        for (int64_t j = 0; j < length2; ++j) {
+            const T d = distance(p, query, points + j * p.d);
+            if (d < list.worst) list.insert(d, j);
+        }
+    }
+    for (int64_t start = 0; p.tile > 0 && start < length2; start += p.tile) {
         const int64_t count = p.tile < length2 - start ? p.tile : length2 - start;
         __syncthreads();
         for (int64_t e = threadIdx.x; e < count * p.d; e += blockDim.x) tile[e] = points[start * p.d + e];
@@ -174,6 +180,9 @@ struct Query {
     }
 };
 
+// Whether a slot of idx names a point.
+__device__ bool is_point(const KnnParams& p, int64_t index) { return index >= 0 && index < p.num_p2; }
+
 // d |x - y| / dx or d (x - y)^2 / dx, times g; the subgradient of |.| at 0 is 0.
 template <typename T>
 __device__ T slope(int norm, T g, T difference) {
@@ -192,7 +201,9 @@ __device__ void knn_backward_p1(const KnnParams& p) {
     T* out = static_cast<T*>(p.grad_p1) + query.row * p.d;
     for (int64_t axis = 0; axis < p.d; ++axis) {
         T sum = 0;
-        for (int64_t k = 0; k < query.slots; ++k) sum += slope(p.norm, grad[k], a[axis] - points[idx[k] * p.d + axis]);
+        for (int64_t k = 0; k < query.slots; ++k) {
+            if (is_point(p, idx[k])) sum += slope(p.norm, grad[k], a[axis] - points[idx[k] * p.d + axis]);
+        }
         out[axis] = sum;
     }
 }
@@ -271,7 +282,8 @@ extern "C" __global__ void knn_backward_clear(const KnnParams p) {
 extern "C" __global__ void knn_backward_count(const KnnParams p) {
     const Query query(p);
     for (int64_t k = 0; k < query.slots; ++k) {
-        atomic_increment(p.cursor + query.cloud * p.num_p2 + p.idx[query.row * p.k + k]);
+        const int64_t point = p.idx[query.row * p.k + k];
+        if (is_point(p, point)) atomic_increment(p.cursor + query.cloud * p.num_p2 + point);
     }
 }
 
@@ -310,7 +322,9 @@ extern "C" __global__ void knn_backward_fill(const KnnParams p) {
     const Query query(p);
     int64_t* pairs = p.pairs + query.cloud * p.num_p1 * p.k;
     for (int64_t k = 0; k < query.slots; ++k) {
-        int64_t* cursor = p.cursor + query.cloud * p.num_p2 + p.idx[query.row * p.k + k];
+        const int64_t point = p.idx[query.row * p.k + k];
+        if (!is_point(p, point)) continue;
+        int64_t* cursor = p.cursor + query.cloud * p.num_p2 + point;
         const int64_t place = static_cast<int64_t>(atomicAdd(reinterpret_cast<unsigned long long*>(cursor), 1ULL));
         pairs[place] = (query.row - query.cloud * p.num_p1) * p.k + k;
     }

@@ -21,7 +21,7 @@ struct KnnParams {
     int64_t num_p2;
     int64_t d;
     int64_t k;
-    int64_t tile;                   // points of p2 in shared memory
+    int64_t tile;                   // points of p2 in shared memory; 0: one point is too large, all are read where they are
     int norm;                   // 1 or 2
     int reserved;
 };

@@ -10,7 +10,7 @@
 mod cpu;
 mod cuda;
 
-use patina3d_core::check::argument;
+use patina3d_core::check::{argument, scratch};
 use patina3d_core::{DType, Device, Error, Module, Result, Tensor, TensorMut};
 
 const OPERATOR: &str = "knn_points";
@@ -71,7 +71,7 @@ pub struct Outputs<'a> {
 pub struct GradInputs<'a> {
     /// The forward's inputs.
     pub inputs: Inputs<'a>,
-    /// The forward's `idx`.
+    /// The forward's `idx`; a number outside [0, P2) marks a slot without a neighbour.
     pub idx: Tensor<'a>,
     /// Gradient of `dists`, (N, P1, K).
     pub grad_dists: Tensor<'a>,
@@ -139,8 +139,12 @@ pub fn check(x: &Inputs<'_>) -> Result<Sizes> {
 /// Finds the neighbours.
 pub fn forward(x: &Inputs<'_>, out: &mut Outputs<'_>) -> Result<()> {
     let sizes = check(x)?;
-    argument(OPERATOR, "dists", &out.dists).dtype(x.p1.dtype())?.shape("(N, P1, K)", &sizes.neighbours().map(Some))?;
-    argument(OPERATOR, "idx", &out.idx).dtype(DType::I64)?.shape("(N, P1, K)", &sizes.neighbours().map(Some))?;
+    let slots = sizes.neighbours().map(Some);
+    argument(OPERATOR, "dists", &out.dists.view())
+        .dtype(x.p1.dtype())?
+        .shape("(N, P1, K)", &slots)?
+        .beside("p1", &x.p1)?;
+    argument(OPERATOR, "idx", &out.idx.view()).dtype(DType::I64)?.shape("(N, P1, K)", &slots)?.beside("p1", &x.p1)?;
     match x.p1.device() {
         Device::Cpu { threads } => match x.p1.dtype() {
             DType::F64 => cpu::forward::<f64>(x, sizes, threads, out),
@@ -169,21 +173,15 @@ pub fn backward(x: &GradInputs<'_>, out: &mut Gradients<'_>) -> Result<()> {
         .dtype(like.dtype())?
         .shape("(N, P1, K)", &slots)?
         .beside("p1", like)?;
-    argument(OPERATOR, "the gradient of p1", &out.p1)
+    argument(OPERATOR, "the gradient of p1", &out.p1.view())
         .dtype(like.dtype())?
-        .shape("(N, P1, D)", &[sizes.n, sizes.p1, sizes.d].map(Some))?;
-    argument(OPERATOR, "the gradient of p2", &out.p2)
+        .shape("(N, P1, D)", &[sizes.n, sizes.p1, sizes.d].map(Some))?
+        .beside("p1", like)?;
+    argument(OPERATOR, "the gradient of p2", &out.p2.view())
         .dtype(like.dtype())?
-        .shape("(N, P2, D)", &[sizes.n, sizes.p2, sizes.d].map(Some))?;
-    let bytes = scratch_bytes(x)?;
-    if out.scratch.dtype() != DType::U8 || out.scratch.numel() < bytes {
-        return Err(Error::value(
-            OPERATOR,
-            "scratch",
-            format!("at least {bytes} bytes"),
-            out.scratch.numel().to_string(),
-        ));
-    }
+        .shape("(N, P2, D)", &[sizes.n, sizes.p2, sizes.d].map(Some))?
+        .beside("p1", like)?;
+    scratch(OPERATOR, &out.scratch, scratch_bytes(x)?, "p1", like)?;
     match like.device() {
         Device::Cpu { threads } => match like.dtype() {
             DType::F64 => cpu::backward::<f64>(x, sizes, threads, out),

@@ -12,9 +12,10 @@
 //! **Pixel.** Row y, column x of an H x W image has its centre at `p = (ndc(W - 1 - x, W, H), ndc(H - 1 - y, H, W))`
 //! with `ndc(i, S1, S2) = -o + (r i + o) / S1`, `r = S1 * 2 / S2` if S1 > S2 else 2, `o = r / 2`: `pixel_center`.
 //!
-//! **Face.** With `A = edge_function(v0, v1, v2)`, a face is drawn nowhere if one of its nine numbers is not finite, if
-//! |A| <= eps, if min z < eps, or if backfaces are culled and A < 0. With `s = sqrt(blur_radius)` it reaches the pixels
-//! of the closed box `min x - s <= p.x <= max x + s`, the same for y.
+//! **Face.** With `A = edge_function(v0, v1, v2)`, a face is drawn only if eps < |A| < infinity, if its depths and the
+//! squared lengths `dx dx + dy dy` of its edges are finite, if min z >= eps, and unless backfaces are culled and A < 0. An
+//! x or y that is not finite makes a squared length so; finite squared lengths bound every area of the face. With
+//! `s = sqrt(blur_radius)` it reaches the pixels of the closed box `min x - s <= p.x <= max x + s`, the same for y.
 //!
 //! **Hit.** At such a pixel:
 //! 1. `w = barycentric_coordinates(p, v0, v1, v2)`; `u = perspective_correct(w, z0, z1, z2)`, or w without the
@@ -31,12 +32,15 @@
 //! # Gradient
 //! `z`, `c` and `d` are functions of the nine numbers of the face, with p, the face, `inside` and the nearest segment
 //! held fixed. The `_backward` of each function is its exact derivative, a clamped denominator counting as a constant;
-//! at degenerate triangles it is zero. So the gradient of a fragment is finite where its incoming gradients are.
+//! at degenerate triangles it is zero. So the gradient of a fragment is finite where its incoming gradients are. Where one
+//! is infinite or NaN, or a sum leaves the range of the dtype, those components of the face's gradient that it enters are
+//! not finite: infinite or NaN on the CPU, NaN on a GPU, whose sums are integers. Other faces have what they would have
+//! without it.
 
 mod cpu;
 mod cuda;
 
-use patina3d_core::check::{Argument, argument};
+use patina3d_core::check::{Argument, argument, scratch};
 use patina3d_core::{DType, Device, Error, Module, Result, Tensor, TensorMut};
 
 const OPERATOR: &str = "rasterize_meshes";
@@ -182,6 +186,18 @@ pub fn check(x: &Inputs<'_>) -> Result<Sizes> {
     Ok(Sizes { n, f, h, w, k })
 }
 
+/// Checks what else than inputs is passed, beside `face_verts`.
+fn tensor(
+    name: &'static str,
+    tensor: Tensor<'_>,
+    dtype: DType,
+    (letters, sizes): (&str, &[Option<usize>]),
+    face_verts: &Tensor<'_>,
+) -> Result<()> {
+    argument(OPERATOR, name, &tensor).dtype(dtype)?.shape(letters, sizes)?.beside("face_verts", face_verts)?;
+    Ok(())
+}
+
 /// Bytes of scratch that [`forward`] needs.
 pub fn forward_scratch_bytes(x: &Inputs<'_>) -> Result<usize> {
     let sizes = check(x)?;
@@ -196,10 +212,11 @@ pub fn forward(x: &Inputs<'_>, out: &mut Outputs<'_>) -> Result<()> {
     let sizes = check(x)?;
     let like = &x.face_verts;
     let (slots, corners) = (sizes.slots().map(Some), sizes.slots_by_corner().map(Some));
-    argument(OPERATOR, "pix_to_face", &out.pix_to_face).dtype(DType::I64)?.shape("(N, H, W, K)", &slots)?;
-    argument(OPERATOR, "zbuf", &out.zbuf).dtype(like.dtype())?.shape("(N, H, W, K)", &slots)?;
-    argument(OPERATOR, "bary_coords", &out.bary_coords).dtype(like.dtype())?.shape("(N, H, W, K, 3)", &corners)?;
-    argument(OPERATOR, "dists", &out.dists).dtype(like.dtype())?.shape("(N, H, W, K)", &slots)?;
+    tensor("pix_to_face", out.pix_to_face.view(), DType::I64, ("(N, H, W, K)", &slots), like)?;
+    tensor("zbuf", out.zbuf.view(), like.dtype(), ("(N, H, W, K)", &slots), like)?;
+    tensor("bary_coords", out.bary_coords.view(), like.dtype(), ("(N, H, W, K, 3)", &corners), like)?;
+    tensor("dists", out.dists.view(), like.dtype(), ("(N, H, W, K)", &slots), like)?;
+    scratch(OPERATOR, &out.scratch, forward_scratch_bytes(x)?, "face_verts", like)?;
     match like.device() {
         Device::Cpu { threads } => match like.dtype() {
             DType::F64 => cpu::forward::<f64>(x, sizes, threads, out),
@@ -223,22 +240,16 @@ pub fn backward(x: &GradInputs<'_>, out: &mut Gradients<'_>) -> Result<()> {
     let sizes = check(&x.inputs)?;
     let like = &x.inputs.face_verts;
     let (slots, corners) = (sizes.slots().map(Some), sizes.slots_by_corner().map(Some));
-    argument(OPERATOR, "pix_to_face", &x.pix_to_face)
-        .dtype(DType::I64)?
-        .shape("(N, H, W, K)", &slots)?
-        .beside("face_verts", like)?;
-    let gradient = |name, tensor: &Option<Tensor<'_>>, letters, sizes: &[Option<usize>]| -> Result<()> {
-        if let Some(tensor) = tensor {
-            argument(OPERATOR, name, tensor).dtype(like.dtype())?.shape(letters, sizes)?.beside("face_verts", like)?;
-        }
-        Ok(())
+    tensor("pix_to_face", x.pix_to_face, DType::I64, ("(N, H, W, K)", &slots), like)?;
+    let gradient = |name, grad: Option<Tensor<'_>>, shape| {
+        grad.map_or(Ok(()), |grad| tensor(name, grad, like.dtype(), shape, like))
     };
-    gradient("the gradient of zbuf", &x.grad_zbuf, "(N, H, W, K)", &slots)?;
-    gradient("the gradient of bary_coords", &x.grad_bary_coords, "(N, H, W, K, 3)", &corners)?;
-    gradient("the gradient of dists", &x.grad_dists, "(N, H, W, K)", &slots)?;
-    argument(OPERATOR, "the gradient of face_verts", &out.face_verts)
-        .dtype(like.dtype())?
-        .shape("(F, 3, 3)", &[Some(sizes.f), Some(3), Some(3)])?;
+    gradient("the gradient of zbuf", x.grad_zbuf, ("(N, H, W, K)", &slots))?;
+    gradient("the gradient of bary_coords", x.grad_bary_coords, ("(N, H, W, K, 3)", &corners))?;
+    gradient("the gradient of dists", x.grad_dists, ("(N, H, W, K)", &slots))?;
+    let faces = [sizes.f, 3, 3].map(Some);
+    tensor("the gradient of face_verts", out.face_verts.view(), like.dtype(), ("(F, 3, 3)", &faces), like)?;
+    scratch(OPERATOR, &out.scratch, backward_scratch_bytes(x)?, "face_verts", like)?;
     match like.device() {
         Device::Cpu { threads } => match like.dtype() {
             DType::F64 => cpu::backward::<f64>(x, sizes, threads, out),

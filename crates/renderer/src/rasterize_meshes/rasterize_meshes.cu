@@ -56,14 +56,21 @@ __device__ bool contains(const Box<T>& box, Vec2<T> point) {
     return box.min_x <= point.x && point.x <= box.max_x && box.min_y <= point.y && point.y <= box.max_y;
 }
 
+// Whether the squared length of an edge is finite.
+template <typename T>
+__device__ bool is_measurable(Vec2<T> a, Vec2<T> b) {
+    const Vec2<T> along = {b.x - a.x, b.y - a.y};
+    return is_finite(along.x * along.x + along.y * along.y);
+}
+
 // Where a face reaches; nowhere for a face that is never drawn.
 template <typename T>
 __device__ Box<T> box_of_face(const RasterizeMeshesParams& p, const Face<T>& face) {
     const Vec2<T> v0 = face.xy.v0, v1 = face.xy.v1, v2 = face.xy.v2;
-    const bool finite = is_finite(v0.x) && is_finite(v1.x) && is_finite(v2.x) && is_finite(v0.y) && is_finite(v1.y) &&
-                        is_finite(v2.y) && is_finite(face.z.x) && is_finite(face.z.y) && is_finite(face.z.z);
+    const bool finite = is_measurable(v0, v1) && is_measurable(v0, v2) && is_measurable(v1, v2) &&
+                        is_finite(face.z.x) && is_finite(face.z.y) && is_finite(face.z.z);
     const T area = edge_function(v0, v1, v2);
-    const bool drawn = finite && magnitude(area) > Geometry<T>::epsilon &&
+    const bool drawn = finite && magnitude(area) > Geometry<T>::epsilon && is_finite(area) &&
                        lesser(lesser(face.z.x, face.z.y), face.z.z) >= Geometry<T>::epsilon &&
                        !(p.cull_backfaces && area < T(0));
     if (!drawn) return nowhere<T>();

@@ -16,15 +16,23 @@ use super::{Number, Rule};
 pub(super) fn bounds<T: Number>(face: &[T], rule: &Rule<T>) -> Option<[Vec2<T>; 2]> {
     let (v, z) = corners(face);
     let area = edge_function(v[0], v[1], v[2]);
-    let finite = face.iter().all(|number| number.is_finite());
-    let thin = magnitude(area) <= T::of(EPSILON);
+    let solid = magnitude(area) > T::of(EPSILON) && area.is_finite();
+    let finite = z.iter().all(|z| z.is_finite())
+        && [(0, 1), (0, 2), (1, 2)].iter().all(|&(a, b)| length2(v[a], v[b]).is_finite());
     let behind = lesser(lesser(z[0], z[1]), z[2]) < T::of(EPSILON);
-    if !finite || thin || behind || (rule.cull_backfaces && area < T::of(0.0)) {
+    if !solid || !finite || behind || (rule.cull_backfaces && area < T::of(0.0)) {
         return None;
     }
     let low = |axis: usize| lesser(lesser(v[0][axis], v[1][axis]), v[2][axis]) - rule.reach;
     let high = |axis: usize| greater(greater(v[0][axis], v[1][axis]), v[2][axis]) + rule.reach;
     Some([[low(0), low(1)], [high(0), high(1)]])
+}
+
+/// The squared length of an edge.
+#[inline(always)]
+fn length2<T: Number>(a: Vec2<T>, b: Vec2<T>) -> T {
+    let [x, y] = [b[0] - a[0], b[1] - a[1]];
+    x * x + y * y
 }
 
 /// (x, y) and z of the vertices.
@@ -163,7 +171,7 @@ impl<T: Number> Face<T> {
         b: usize,
     ) -> Lanes<S> {
         let along = [self.v[b][0] - self.v[a][0], self.v[b][1] - self.v[a][1]];
-        let length2 = along[0] * along[0] + along[1] * along[1];
+        let length2 = length2(self.v[a], self.v[b]);
         let [x, y] = Lanes::splat2(simd, along);
         let one = Lanes::splat(simd, T::of(1.0));
         let t = if length2 <= T::of(EPSILON) {
@@ -208,10 +216,7 @@ fn beyond<T: Number>(v: [Vec2<T>; 3], low: Vec2<T>, high: Vec2<T>, area: T, rule
         greater(greater(magnitude(low[0]), magnitude(high[0])), greater(magnitude(low[1]), magnitude(high[1])));
     let products = T::of(2.0) * (high[0] - low[0]) * (high[1] - low[1]);
     let distance = rule.reach * T::of(1.001) + T::of(64.0) * T::ULP * farthest;
-    [[1, 2], [2, 0], [0, 1]].map(|[a, b]| {
-        let [x, y] = [v[b][0] - v[a][0], v[b][1] - v[a][1]];
-        distance * (x * x + y * y).sqrt() + T::of(16.0) * T::ULP * products
-    })
+    [[1, 2], [2, 0], [0, 1]].map(|[a, b]| distance * length2(v[a], v[b]).sqrt() + T::of(16.0) * T::ULP * products)
 }
 
 /// What a face is at the pixels of a block.

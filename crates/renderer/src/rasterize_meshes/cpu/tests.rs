@@ -4,7 +4,7 @@
 use patina3d_core::geometry::{
     barycentric_coordinates, clip_barycentric, edge_function, perspective_correct, pixel_center, point_triangle_dist2,
 };
-use patina3d_core::{Device, Tensor, TensorMut};
+use patina3d_core::{Tensor, TensorMut};
 
 use super::super::{GradInputs, Gradients, Inputs, Outputs, Settings, backward, forward};
 use super::Number;
@@ -81,7 +81,7 @@ impl<T: Number> Scene<T> {
         Inputs {
             face_verts: Tensor::from_slice("test", &self.faces, &[self.faces.len() / 9, 3, 3])
                 .unwrap()
-                .on(Device::Cpu { threads }),
+                .with_threads(threads),
             mesh_to_face_first_idx: index(&self.first),
             num_faces_per_mesh: index(&self.count),
             clipped_faces_neighbor_idx: (self.neighbors.as_ref())
@@ -170,8 +170,10 @@ impl<T: Number> Scene<T> {
         let z = [2, 5, 8].map(|i| numbers[i]);
         let (zero, epsilon, infinity) = (T::of(0.0), T::of(1e-8), T::of(f64::INFINITY));
         let area = edge_function(v[0], v[1], v[2]);
-        let thin = area <= epsilon && -area <= epsilon;
-        if numbers.iter().any(|x| !x.is_finite()) || thin || z.iter().any(|&z| z < epsilon) {
+        let solid = (area > epsilon && area < infinity) || (-area > epsilon && -area < infinity);
+        let edges = [0, 1, 2].map(|i| [0, 1].map(|axis| v[(i + 1) % 3][axis] - v[i][axis]));
+        let long = edges.iter().any(|edge| !(edge[0] * edge[0] + edge[1] * edge[1]).is_finite());
+        if !solid || long || z.iter().any(|&z| z < epsilon || !z.is_finite()) {
             return None;
         }
         if settings.cull_backfaces && area < zero {
@@ -255,6 +257,38 @@ fn halves_yield_before_the_cut() {
         .collect();
     scene.neighbors = Some(neighbors);
     agree(&scene);
+}
+
+/// Corners and how they overflow: an area, a squared length, the difference of two squares that do not.
+fn overflowing<T: Number>(big: f64) -> Scene<T> {
+    let corners = [
+        [[0.0, 0.0], [1.0, 1.0], [3.0, 2.0]],
+        [[0.0, 0.0], [1.0, 1.0], [2.0, 1.0]],
+        [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]],
+        [[-1.0, -1.0], [1.0, -1.0], [0.0, 1.0]],
+        [[-1.0, 0.0], [1.0, 0.0], [0.0, 1.0 / big]],
+        [[1e20, 0.0], [1e20, 1.0 / big], [-1e20, 0.0]],
+    ];
+    let faces = corners.iter().flatten().flat_map(|&[x, y]| [T::of(x * big), T::of(y * big), T::of(1.0)]);
+    Scene { faces: faces.collect(), first: vec![0], count: vec![6], neighbors: None }
+}
+
+#[test]
+fn a_face_that_overflows_is_drawn_nowhere() {
+    fn none<T: Number + std::fmt::Debug>(scene: &Scene<T>) {
+        for settings in settings() {
+            let got = scene.rasterize(settings, 1);
+            assert!(got.pix_to_face.iter().all(|&face| face == -1), "{settings:?}");
+            assert_eq!(got, scene.expected(settings));
+        }
+    }
+    none(&overflowing::<f32>(1e20));
+    none(&overflowing::<f64>(1e160));
+    // Near the end of the range all is well.
+    let scene = overflowing::<f32>(1e18);
+    let settings = Settings { image_size: [20, 33], blur_radius: 0.01, faces_per_pixel: 8, ..PLAIN };
+    assert!(scene.rasterize(settings, 1).pix_to_face.iter().any(|&face| face >= 0));
+    assert_eq!(scene.rasterize(settings, 1), scene.expected(settings));
 }
 
 #[test]

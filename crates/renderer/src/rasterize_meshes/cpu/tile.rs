@@ -212,7 +212,7 @@ fn draw<T: Number, S: Simd<Real = T>>(
     hits: &mut Hits<T>,
 ) {
     let lanes = blocks.lanes;
-    let all = if lanes == 32 { u32::MAX } else { (1 << lanes) - 1 };
+    let all = (1 << lanes) - 1;
     let width = blocks.columns.len();
     let everywhere = Lanes::splat(simd, T::of(f64::INFINITY));
     let [columns, rows] = face.covered(blocks.columns, blocks.rows);

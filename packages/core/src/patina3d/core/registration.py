@@ -58,5 +58,10 @@ def is_differentiated(*inputs: torch.Tensor) -> bool:
         >>> is_differentiated(leaf), is_differentiated(leaf.detach())
         (True, False)
     """
-    in_forward_mode = forward_ad._current_level >= 0
-    return in_forward_mode or (torch.is_grad_enabled() and any(x.requires_grad for x in inputs))
+    if forward_ad._current_level >= 0:
+        return True
+    # A loop, not `any`: this stands in the way of every call.
+    for x in inputs:
+        if x.requires_grad:
+            return torch.is_grad_enabled()
+    return False

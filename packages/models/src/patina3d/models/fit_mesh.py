@@ -31,13 +31,14 @@ class FitSettings:
     """What governs a fit; lengths are those of the unit ball that holds the object."""
 
     iterations: int = 600
-    views_per_step: int = 2
+    views_per_step: int = 4
     sphere_level: int = 4  # the start is an ico_sphere of 20 * 4**level faces
     sphere_radius: float = 0.6
-    learning_rate: float = 1e-2  # of vertices; falls to a tenth along a cosine
-    diffusion: float = 16.0  # how far a step spreads over the surface, in edges squared
+    learning_rate: float = 3e-2  # of handles; falls to a tenth along a cosine
+    diffusion: float = 3.0  # how far a step spreads over the surface, in edges squared
     color_learning_rate: float = 3e-2
-    sigma: float = 1e-4  # softness of a face's border, squared NDC
+    sigma: float = 1e-4  # softness of a face's border at first, squared NDC
+    final_sigma: float = 1e-5  # and at last: a soft border draws the silhouette wider than it is
     gamma: float = 1e-4
     faces_per_pixel: int = 16  # that the silhouette is made of
     shaded_faces_per_pixel: int = 3  # of these, the nearest, that the colour is made of
@@ -86,25 +87,12 @@ class MeshFit:
         self._spread = diffusion_inverse(self.start, settings.diffusion)
         # Colours live behind a sigmoid, which keeps them in (0, 1).
         self.color_logits = torch.zeros_like(self.start.verts_packed(), requires_grad=True)
-        self.optimizer = torch.optim.Adam(
-            [
-                {"params": [self.handles], "lr": settings.learning_rate},
-                {"params": [self.color_logits], "lr": settings.color_learning_rate},
-            ]
-        )
-        self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._rate)
+        self._rates = (settings.learning_rate, settings.color_learning_rate)
+        self.optimizer = torch.optim.Adam([{"params": [self.handles]}, {"params": [self.color_logits]}])
         self.history: list[dict[str, float]] = []
-        blend = BlendParams(sigma=settings.sigma, gamma=settings.gamma)
-        self._rasterizer = MeshRasterizer(
-            raster_settings=RasterizationSettings(
-                image_size=views.rgb.shape[1],
-                # Beyond this distance the sigmoid of a border is below 1e-4.
-                blur_radius=math.log(1e4 - 1) * settings.sigma,
-                faces_per_pixel=settings.faces_per_pixel,
-            )
-        )
-        self._color = SoftPhongShader(device=device, blend_params=blend)
-        self._silhouette = SoftSilhouetteShader(blend_params=blend)
+        self._rasterizer = MeshRasterizer()
+        self._color = SoftPhongShader(device=device)
+        self._silhouette = SoftSilhouetteShader()
 
     @property
     def step(self) -> int:
@@ -120,11 +108,20 @@ class MeshFit:
     def render(self, mesh: Meshes, chosen: Tensor) -> tuple[Tensor, Tensor]:
         """Soft colours (B, S, S, 3) and silhouettes (B, S, S) of the mesh from the views numbered ``chosen``."""
         cameras, lights = self.views.cameras[chosen], select_lights(self.views.lights, chosen)
+        settings = self.settings
+        blend = BlendParams(settings.sigma * (settings.final_sigma / settings.sigma) ** self._progress(), settings.gamma)
+        raster_settings = RasterizationSettings(
+            image_size=self.views.rgb.shape[1],
+            # Beyond this distance the sigmoid of a border is below 1e-4.
+            blur_radius=math.log(1e4 - 1) * blend.sigma,
+            faces_per_pixel=settings.faces_per_pixel,
+        )
         batch = mesh.extend(len(chosen))
-        fragments = self._rasterizer(batch, cameras=cameras)
-        silhouette = self._silhouette(fragments, batch)[..., 3]
-        nearest = _nearest_slots(fragments, self.settings.shaded_faces_per_pixel)
-        return self._color(nearest, batch, cameras=cameras, lights=lights)[..., :3], silhouette
+        fragments = self._rasterizer(batch, cameras=cameras, raster_settings=raster_settings)
+        silhouette = self._silhouette(fragments, batch, blend_params=blend)[..., 3]
+        nearest = _nearest_slots(fragments, settings.shaded_faces_per_pixel)
+        color = self._color(nearest, batch, cameras=cameras, lights=lights, blend_params=blend)
+        return color[..., :3], silhouette
 
     def advance(self) -> dict[str, float]:
         """Make one step of Adam; returns the terms of the loss before it."""
@@ -142,10 +139,12 @@ class MeshFit:
         }
         weights = asdict(settings)
         loss = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
+        decay = 0.1 + 0.9 * (1 + math.cos(math.pi * self._progress())) / 2
+        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = rate * decay
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
-        self.scheduler.step()
         values = torch.stack([loss.detach(), *(term.detach() for term in terms.values())]).tolist()
         self.history.append(dict(zip(["loss", *terms], values, strict=True)))
         return self.history[-1]
@@ -154,19 +153,19 @@ class MeshFit:
         """Write all that `load` needs to go on."""
         state = {
             "settings": asdict(self.settings),
+            "silhouettes": self.views.silhouette,
             "handles": self.handles.detach(),
             "color_logits": self.color_logits.detach(),
             "optimizer": self.optimizer.state_dict(),
-            "scheduler": self.scheduler.state_dict(),
             "history": self.history,
         }
         torch.save(state, path)
 
     def load(self, path: Path) -> None:
-        """Go on from a checkpoint of a fit with the same settings.
+        """Go on from a checkpoint of a fit to the same pictures with the same settings.
 
         Raises:
-            ValueError: the checkpoint is of a fit with other settings.
+            ValueError: the checkpoint is of a fit with other settings or pictures.
         """
         state: dict[str, Any] = torch.load(path, map_location=self.handles.device, weights_only=True)
         differing = [name for name, value in asdict(self.settings).items() if state["settings"].get(name) != value]
@@ -174,16 +173,16 @@ class MeshFit:
             raise ValueError(
                 f"MeshFit.load: {path} must be of a fit with the same settings, got other {', '.join(differing)}"
             )
+        if not torch.equal(state["silhouettes"], self.views.silhouette):
+            raise ValueError(f"MeshFit.load: {path} must be of a fit to the same pictures, got others")
         with torch.no_grad():
             self.handles.copy_(state["handles"])
             self.color_logits.copy_(state["color_logits"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.scheduler.load_state_dict(state["scheduler"])
         self.history = state["history"]
 
-    def _rate(self, step: int) -> float:
-        progress = min(step / max(self.settings.iterations, 1), 1.0)
-        return 0.1 + 0.9 * (1 + math.cos(math.pi * progress)) / 2
+    def _progress(self) -> float:
+        return min(self.step / self.settings.iterations, 1.0)
 
     def _choose(self) -> Tensor:
         """The views of this step: every view comes once before any comes again."""

@@ -12,6 +12,8 @@ from patina3d.structures.rows import gather_rows
 
 __all__ = ["knn_gather", "knn_points"]
 
+_HALF = (torch.float16, torch.bfloat16)
+
 
 class _KNN(NamedTuple):
     """What :func:`knn_points` returns."""
@@ -45,7 +47,7 @@ def _fake_backward(
 
 
 _forward = register(
-    "knn_forward(Tensor p1, Tensor p2, Tensor? lengths1, Tensor? lengths2, int norm, int k) -> (Tensor, Tensor)",
+    "knn_forward(Tensor p1, Tensor p2, Tensor? lengths1, Tensor? lengths2, int norm, SymInt k) -> (Tensor, Tensor)",
     _native.ops.knn_forward,
     _fake_forward,
 )
@@ -178,7 +180,9 @@ def knn_points(
         tensor([[[0, 2],
                  [2, 0]]])
     """
-    _check_types(p1, p2, lengths1, lengths2, norm, K)
+    plain = isinstance(p1, Tensor) and isinstance(p2, Tensor) and type(norm) is int and type(K) is int
+    if not plain or lengths1 is not None or lengths2 is not None:
+        _check_types(p1, p2, lengths1, lengths2, norm, K)
     p1, p2 = _at_least_float32(p1), _at_least_float32(p2)
     find = _KnnPoints.apply if is_differentiated(p1, p2) else _forward
     dists, idx = find(p1, p2, lengths1, lengths2, norm, K)
@@ -199,7 +203,7 @@ def _check_types(p1: Any, p2: Any, lengths1: Any, lengths2: Any, norm: Any, k: A
 
 
 def _at_least_float32(points: Tensor) -> Tensor:
-    return points.float() if points.dtype in (torch.float16, torch.bfloat16) else points
+    return points.float() if points.dtype in _HALF else points
 
 
 def knn_gather(x: Tensor, idx: Tensor, lengths: Tensor | None = None) -> Tensor:

@@ -2,6 +2,9 @@
 """``patina3d fit``."""
 
 import json
+import pickle
+import signal
+import threading
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -57,12 +60,10 @@ def run_fit(options: FitOptions) -> None:
         _resume(fit, checkpoint)
 
     began = time.perf_counter()
-    try:
-        _optimise(fit, options.iterations, console)
-    except KeyboardInterrupt:
+    if not _optimise(fit, options.iterations, console):
         fit.save(checkpoint)
         console.print(f"stopped after {fit.step} steps; `--resume` goes on from {checkpoint}")
-        raise SystemExit(130) from None
+        raise SystemExit(130)
     seconds = time.perf_counter() - began
     checkpoint.unlink(missing_ok=True)
 
@@ -81,22 +82,24 @@ def _resume(fit: MeshFit, checkpoint: Path) -> None:
         raise UserError(f"--resume: there is no checkpoint {checkpoint}")
     try:
         fit.load(checkpoint)
-    except Exception as error:
+    except (ValueError, KeyError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise UserError(f"--resume: {checkpoint} does not fit: {error}") from None
 
 
-def _optimise(fit: MeshFit, iterations: int, console: Console) -> None:
-    columns = (
-        TextColumn("fit"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("loss {task.fields[loss]:.4f}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task("fit", total=iterations, completed=fit.step, loss=float("nan"))
-        while fit.step < iterations:
-            progress.update(task, advance=1, loss=fit.advance()["loss"])
+def _optimise(fit: MeshFit, iterations: int, console: Console) -> bool:
+    """Make the steps that are left; False when Ctrl-C asked to stop, which happens between steps only."""
+    stop = threading.Event()
+    before = signal.signal(signal.SIGINT, lambda *_: stop.set())
+    loss = TextColumn("loss {task.fields[loss]:.4f}")
+    columns = (TextColumn("fit"), BarColumn(), MofNCompleteColumn(), loss, TimeRemainingColumn())
+    try:
+        with Progress(*columns, console=console) as progress:
+            task = progress.add_task("fit", total=iterations, completed=fit.step, loss=float("nan"))
+            while fit.step < iterations and not stop.is_set():
+                progress.update(task, advance=1, loss=fit.advance()["loss"])
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return fit.step >= iterations
 
 
 def _measure(

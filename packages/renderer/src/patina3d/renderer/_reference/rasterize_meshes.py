@@ -225,7 +225,10 @@ def rasterize_faces(
         """Faces (..., 3, 3) at points (..., 2): where they are hit, and what they are there."""
         xy, z = faces[..., :2], faces[..., 2]
         area = edge_function(*xy.unbind(-2))
-        drawn = faces.isfinite().all(-1).all(-1) & (area.abs() > _EPSILON) & (z.amin(-1) >= _EPSILON)
+        edges = xy.roll(-1, dims=-2) - xy
+        length2 = edges[..., 0] * edges[..., 0] + edges[..., 1] * edges[..., 1]
+        drawn = (area.abs() > _EPSILON) & area.isfinite() & length2.isfinite().all(-1)
+        drawn &= z.isfinite().all(-1) & (z.amin(-1) >= _EPSILON)
         if cull_backfaces:
             drawn &= area >= 0
         boxed = (p >= xy.amin(-2) - blur.sqrt()) & (p <= xy.amax(-2) + blur.sqrt())

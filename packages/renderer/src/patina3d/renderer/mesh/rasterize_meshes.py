@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from patina3d.core import _native, register
+from patina3d.core import _native, is_differentiated, register
 from patina3d.renderer._image_space import parse_image_size
 from patina3d.renderer._reference.rasterize_meshes import (
     barycentric_coordinates,
@@ -145,7 +145,6 @@ class _RasterizeFacesGradient(Function):
         clip_barycentric_coords: bool,
         *grads: Tensor | None,
     ) -> Tensor:
-        grads = tuple(None if grad is None else grad.contiguous() for grad in grads)
         return _backward(
             face_verts,
             mesh_to_face_first_idx,
@@ -166,9 +165,8 @@ class _RasterizeFacesGradient(Function):
 
 
 def _rasterize_faces(face_verts: Tensor, *args: Any) -> _Fragments:
-    if torch.is_grad_enabled() and face_verts.requires_grad:
-        return _RasterizeFaces.apply(face_verts, *args)
-    return _RasterizeFaces.forward(face_verts, *args)
+    rasterize = _RasterizeFaces.apply if is_differentiated(face_verts) else _RasterizeFaces.forward
+    return rasterize(face_verts, *args)
 
 
 def rasterize_meshes(
@@ -203,8 +201,9 @@ def rasterize_meshes(
     (z, face index) are kept. The order is total, so the result is unique: the same in every run, on every device.
 
     Faces with an area :math:`|e(v_0, v_1, v_2)| \le 10^{-8}`, a depth below 1e-8 or a number that is not finite are not
-    drawn. Of a face that clipping cut into two halves, one half is kept at a pixel: one that contains it before one
-    that does not, else the one with the smaller d.
+    drawn, nor those so large that the area or the squared length of an edge overflows. Of a face that clipping cut into
+    two halves, one half is kept at a pixel: one that contains it before one that does not, else the one with the
+    smaller d.
 
     Args:
         meshes: batch of N meshes with vertices in NDC and depth. float32 or float64; float16 and bfloat16 are computed
@@ -234,7 +233,9 @@ def rasterize_meshes(
 
     Differentiable once in the vertices through ``zbuf``, ``bary_coords`` and ``dists``, with the choice of faces, of
     inside and of the nearest edge held fixed. Gradients are finite, and zero where a clamp holds or a face is
-    degenerate; they are summed in a fixed order, so the same call gives the same bits.
+    degenerate; they are summed in a fixed order, so the same call gives the same bits. An incoming gradient that is
+    infinite or NaN makes the gradient of the face that it reaches so: on the CPU infinite or NaN, on CUDA always NaN.
+    Forward mode raises ``NotImplementedError``.
 
     Raises:
         TypeError: vertices of another dtype.
