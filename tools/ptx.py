@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import locale
 import re
 import site
 import subprocess
@@ -115,6 +116,8 @@ class Compiler:
         program = ctypes.c_void_p()
         text, name = source.read_bytes(), source.name.encode()
         self._call("nvrtcCreateProgram", ctypes.byref(program), text, name, len(headers), texts, names)
+        # NVRTC leaves the process in the locale C, in which Python cannot read UTF-8 by default.
+        before = locale.setlocale(locale.LC_ALL)
         try:
             try:
                 self._call("nvrtcCompileProgram", program, len(options), options)
@@ -123,6 +126,7 @@ class Compiler:
                 raise CompileError(f"{source}: {error}\n{log}") from None
             body = self._text(program, "PTX")
         finally:
+            locale.setlocale(locale.LC_ALL, before)
             self._call("nvrtcDestroyProgram", ctypes.byref(program))
         for directive in (f".version {PTX_VERSION}", f".target {PTX_TARGET}"):
             if directive.encode() not in body.splitlines():

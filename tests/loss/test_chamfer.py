@@ -273,6 +273,23 @@ def test_all_weights_zero(point_reduction):
     assert not batch.x.grad.any()
 
 
+@pytest.mark.parametrize("single", [False, True])
+def test_all_weights_zero_without_normals(single):
+    batch = Batch()
+    arguments = {"x": batch.x, "y": batch.y, "single_directional": single}
+    zeros = torch.zeros(4).double()
+    for over_points in ("mean", "sum", "max"):
+        for over_batch, shape in (("mean", ()), ("sum", ()), (None, (4,))):
+            losses = chamfer_distance(
+                **arguments, weights=zeros, batch_reduction=over_batch, point_reduction=over_points
+            )
+            for loss in losses:
+                assert torch.equal(loss, torch.zeros(shape).double())
+    losses = chamfer_distance(**arguments, weights=zeros, batch_reduction=None, point_reduction=None)
+    torch.testing.assert_close(losses[1], losses[0])
+    assert chamfer_distance(**arguments, weights=batch.weights)[1] is None
+
+
 def test_normals_need_no_length_and_no_direction():
     batch = Batch()
     arguments = batch.arguments(normals=True, lengths=False, weights=False)
@@ -324,7 +341,7 @@ X = torch.rand(2, 4, 3)
         (ValueError, "y_normals must have 3 channels, got 2", {"x_normals": X, "y_normals": X[..., :2]}),
         (ValueError, "weights must be of shape (2,), got (3,)", {"weights": torch.ones(3)}),
         (ValueError, "weights must be non-negative, got [1.0, -1.0]", {"weights": torch.tensor([1.0, -1])}),
-        (TypeError, "x must be a torch.Tensor or Pointclouds, got list", {"x": [0.0]}),
+        (ValueError, "x must be a torch.Tensor or Pointclouds, got list", {"x": [0.0]}),
     ],
 )
 def test_errors(error, message, arguments):

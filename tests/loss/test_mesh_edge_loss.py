@@ -101,3 +101,11 @@ def test_descent_brings_edges_to_the_target():
         (gradient,) = torch.autograd.grad(loss, verts)
         verts = (verts - 2.0 * gradient).detach().requires_grad_()
     assert loss.item() < 1e-3
+
+
+@pytest.mark.parametrize("verts", [[], [torch.zeros(0, 3)], [torch.rand(4, 3)], [torch.rand(4, 3), torch.zeros(0, 3)]])
+def test_nothing_to_measure_backpropagates_without_a_leaf(verts):
+    loss = mesh_edge_loss(Meshes(verts, [torch.zeros(0, 3, dtype=torch.int64)] * len(verts)))
+    assert loss.requires_grad
+    loss.backward()
+    assert loss.item() == 0

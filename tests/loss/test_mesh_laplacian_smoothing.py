@@ -137,10 +137,12 @@ def test_degenerate_meshes_stay_finite(method):
 @pytest.mark.parametrize("method", METHODS)
 def test_empty(method):
     none = torch.zeros(0, 3, requires_grad=True)
-    for meshes in (Meshes([], []), Meshes([none, none], [none.long(), none.long()])):
+    loose = Meshes([torch.rand(4, 3)], [none.long()])
+    for meshes in (Meshes([], []), Meshes([none, none], [none.long(), none.long()]), loose):
         loss = mesh_laplacian_smoothing(meshes, method)
         assert loss.shape == ()
         assert loss.item() == 0
+        loss.backward()
 
 
 def test_errors():

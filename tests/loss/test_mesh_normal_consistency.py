@@ -111,3 +111,18 @@ def test_nothing_to_compare_is_a_scalar_zero():
         loss.backward()
     assert not alone.grad.any()
     assert mesh_normal_consistency(Meshes([], [])).shape == ()
+
+
+@pytest.mark.parametrize("verts", [[], [torch.zeros(0, 3)], [torch.rand(4, 3)], [torch.rand(4, 3), torch.zeros(0, 3)]])
+def test_nothing_to_compare_backpropagates_without_a_leaf(verts):
+    loss = mesh_normal_consistency(Meshes(verts, [torch.zeros(0, 3, dtype=torch.int64)] * len(verts)))
+    assert loss.requires_grad
+    loss.backward()
+    assert loss.item() == 0
+
+
+def test_faces_without_a_pair_backpropagate_without_a_leaf():
+    loss = mesh_normal_consistency(Meshes([hinge(0.5)], [HINGE[:1]]))
+    assert loss.dtype == torch.float64
+    loss.backward()
+    assert loss.item() == 0

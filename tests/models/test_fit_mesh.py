@@ -12,7 +12,7 @@ from patina3d.renderer import TexturesVertex
 from patina3d.structures import Meshes
 from patina3d.utils import ico_sphere
 
-SETTINGS = FitSettings(iterations=8, sphere_level=2, faces_per_pixel=8)
+SETTINGS = FitSettings(iterations=8, sphere_level=2, faces_per_pixel=8, views_per_step=2)
 
 
 def painted(mesh: Meshes) -> Meshes:

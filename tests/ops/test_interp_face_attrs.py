@@ -162,6 +162,7 @@ def test_compiles_in_one_graph():
         ),
         ({"weights": torch.zeros(1, 2, 2, 1, 3, dtype=torch.int64)}, TypeError, "barycentric_coords must be floating"),
         ({"values": torch.zeros(1, 3, 2, dtype=torch.uint8)}, TypeError, "face_attributes must be floating, got uint8"),
+        ({"pix_to_face": torch.zeros(1, 2, 2)}, ValueError, r"got \(1, 2, 2\) and \(1, 2, 2, 1, 3\)"),
         ({"values": torch.zeros(3, 2)}, ValueError, r"face_attributes must be \(F, 3, D\), got \(3, 2\)"),
         ({"values": torch.zeros(1, 4, 2)}, ValueError, r"face_attributes must be \(F, 3, D\), got \(1, 4, 2\)"),
         ({"weights": torch.zeros(1, 2, 2, 3)}, ValueError, r"got \(1, 2, 2, 1\) and \(1, 2, 2, 3\)"),

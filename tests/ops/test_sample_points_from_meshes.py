@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.autograd import gradcheck
 
 from patina3d.ops import interpolate_face_attributes, sample_points_from_meshes
+from patina3d.ops.sample_points_from_meshes import _rand_barycentric_coords
 from patina3d.structures import Meshes
 from patina3d.utils import ico_sphere
 
@@ -126,6 +127,18 @@ def test_a_point_moves_with_its_corners():
     sample_points_from_meshes(Meshes([verts], [FACE]), 100).sum().backward()
     # The weights of the corners sum to one for each of the 100 points.
     torch.testing.assert_close(verts.grad.sum(0), torch.full((3,), 100.0))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_random_barycentrics_are_uniform_on_the_triangle(dtype, device):
+    weights = torch.stack(_rand_barycentric_coords(3, 4000, dtype, device))
+    assert weights.shape == (3, 3, 4000)
+    assert weights.dtype == dtype
+    assert (weights >= 0).all()
+    torch.testing.assert_close(weights.sum(0), torch.ones_like(weights[0]))
+    # Moments of the uniform distribution: 1/3 and 1/6.
+    torch.testing.assert_close(weights.mean((1, 2)), weights.new_full((3,), 1 / 3), atol=0.02, rtol=0)
+    torch.testing.assert_close(weights.square().mean((1, 2)), weights.new_full((3,), 1 / 6), atol=0.02, rtol=0)
 
 
 def test_a_seed_repeats():

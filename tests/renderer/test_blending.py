@@ -412,3 +412,45 @@ def test_no_slots():
     fragments = SimpleNamespace(pix_to_face=torch.zeros(1, 2, 2, 0, dtype=torch.int64))
     with pytest.raises(ValueError, match="at least one face per pixel, got none"):
         hard_rgb_blend(torch.zeros(1, 2, 2, 0, 3), fragments, BlendParams())
+
+
+# Borders and sharpness that are learned.
+
+
+@pytest.mark.parametrize("shape", [(), (1,)])
+def test_sigma_and_gamma_gradcheck(shape):
+    colors, fragments = scene(shape=(1, 1, 2, 3))
+    # What stands in empty slots must not reach the gradient.
+    empty = fragments.pix_to_face < 0
+    fragments.dists[empty] = math.inf
+    fragments.zbuf[empty] = math.nan
+    sigma, gamma = (torch.full(shape, value, dtype=torch.float64, requires_grad=True) for value in (SIGMA, 0.3))
+
+    def soft(sigma, gamma, znear):
+        return softmax_rgb_blend(colors, fragments, BlendParams(sigma, gamma), znear=znear, zfar=5.0)
+
+    def silhouette(sigma):
+        return sigmoid_alpha_blend(colors, fragments, BlendParams(sigma))
+
+    znear = torch.tensor(0.5, dtype=torch.float64, requires_grad=True)
+    assert gradcheck(soft, (sigma, gamma, znear))
+    assert gradcheck(silhouette, sigma)
+    assert gradcheck(lambda sigma: blending.face_coverage("test", fragments, BlendParams(sigma)), sigma)
+    assert gradcheck(lambda gamma: soft(SIGMA, gamma, 0.5), gamma)
+
+
+@pytest.mark.parametrize("blend", [softmax_rgb_blend, sigmoid_alpha_blend])
+def test_a_learned_sigma_changes_no_value_and_no_other_gradient(blend):
+    colors, fragments = scene()
+    fragments.dists.requires_grad_()
+    results = []
+    for learned in (False, True):
+        sigma = torch.tensor(SIGMA, dtype=torch.float64, requires_grad=learned)
+        image = blend(colors, fragments, BlendParams(sigma, gamma=0.3))
+        results.append((image.detach(), *torch.autograd.grad(image.square().sum(), fragments.dists)))
+    torch.testing.assert_close(*results)
+
+
+def test_sigma_holds_one_value():
+    with pytest.raises(ValueError, match=r"softmax_rgb_blend: sigma must hold one value, got shape \(2,\)"):
+        softmax_rgb_blend(*scene(), BlendParams(sigma=torch.ones(2)))

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from patina3d import renderer
 from patina3d.renderer import cameras as module
 from patina3d.renderer.cameras import (
     CamerasBase,
@@ -826,5 +827,6 @@ class TestFormerNames:
         with pytest.warns(PendingDeprecationWarning, match=name):
             camera = getattr(module, name)(**kwargs)
         assert type(camera) is cls
+        assert getattr(renderer, name) is getattr(module, name)
         for field, value in expected.items():
             assert (getattr(camera, field) == value).all()

@@ -357,8 +357,9 @@ def test_unsound_faces_are_not_drawn():
         [(0.0, 0.0), (1e20, 1e20), (3e20, 2e20)],
         [(0.0, 0.0), (1e20, 1e20), (2e20, 1e20)],
         [(-1e20, -1e20), (1e20, -1e20), (0.0, 1e20)],
-        # The area does not overflow.
-        [(-1e20, 0.0), (1e20, 0.0), (0.0, 1.0)],
+        # The area does not overflow, and a short edge is near.
+        [(0.0, 0.0), (1e20, 0.0), (0.0, 1.0)],
+        [(0.0, 0.0), (1e20, 0.0), (1e20, 1.0)],
     ],
 )
 def test_faces_that_overflow_are_not_drawn(corners: list[tuple[float, float]], blur_radius: float, flags: dict):

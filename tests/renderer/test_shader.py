@@ -19,6 +19,7 @@ from patina3d.renderer.mesh.shader import (
     SoftGouraudShader,
     SoftPhongShader,
     SoftSilhouetteShader,
+    TexturedSoftPhongShader,
 )
 from patina3d.renderer.mesh.shading import flat_shading, gouraud_shading, phong_shading
 from patina3d.renderer.mesh.textures import TexturesVertex
@@ -210,3 +211,24 @@ def test_to_moves_in_place(device, cameras):
 def test_the_base_shades_nothing():
     with pytest.raises(NotImplementedError, match="ShaderBase does not implement forward"):
         ShaderBase()(fragments(), meshes())
+
+
+def test_a_shader_of_ones_own_asks_for_its_cameras(cameras):
+    class Shader(ShaderBase):
+        def forward(self, fragments, meshes, **kwargs):
+            return self._get_cameras(**kwargs)
+
+    other = FoVPerspectiveCameras()
+    assert Shader(cameras=cameras)(None, None) is cameras
+    assert Shader(cameras=cameras)(None, None, cameras=other) is other
+    with pytest.raises(ValueError, match="Shader: cameras must be given to the shader or to the call"):
+        Shader()(None, None)
+
+
+def test_a_former_name_warns(cameras):
+    params = BlendParams(sigma=0.5)
+    with pytest.warns(PendingDeprecationWarning, match="TexturedSoftPhongShader"):
+        shader = TexturedSoftPhongShader("cpu", cameras, blend_params=params)
+    assert type(shader) is SoftPhongShader
+    assert shader.cameras is cameras
+    assert shader.blend_params is params

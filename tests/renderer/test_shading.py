@@ -10,7 +10,7 @@ from torch.autograd import gradcheck
 from patina3d.renderer.cameras import FoVPerspectiveCameras
 from patina3d.renderer.lighting import AmbientLights, DirectionalLights, PointLights
 from patina3d.renderer.materials import Materials
-from patina3d.renderer.mesh.shading import flat_shading, gouraud_shading, phong_shading
+from patina3d.renderer.mesh.shading import _apply_lighting, flat_shading, gouraud_shading, phong_shading
 from patina3d.renderer.mesh.textures import TexturesBase, TexturesVertex
 from patina3d.structures import Meshes
 
@@ -272,3 +272,18 @@ def test_gouraud_needs_colors_at_vertices():
     meshes = Meshes([verts()], [FACES], Other())
     with pytest.raises(ValueError, match=r"gouraud_shading: meshes.textures must be TexturesVertex, got Other"):
         gouraud_shading(meshes, two_images(), **scene())
+
+
+@pytest.mark.parametrize("shape", [(2,), (2, 5), (2, 2, 3, 4)])
+def test_the_three_terms_of_light(shape):
+    points, normals = (torch.randn(*shape, 3, dtype=torch.float64) for _ in range(2))
+    texel = torch.tensor([0.2, 0.5, 0.9], dtype=torch.float64)
+    setting = scene()
+    ambient, diffuse, specular = _apply_lighting(points, normals, **setting)
+    got = ((ambient + diffuse) * texel + specular).reshape(2, -1, 3)
+    for n in range(2):
+        pairs = zip(points[n].reshape(-1, 3), normals[n].reshape(-1, 3), strict=True)
+        want = torch.stack([lit(setting, n, point, normal, texel) for point, normal in pairs])
+        torch.testing.assert_close(got[n], want)
+    with pytest.raises(ValueError, match="_apply_lighting: lights must be a batch of 1 or 3, got 2"):
+        _apply_lighting(torch.zeros(3, 3), torch.zeros(3, 3), **setting)

@@ -45,6 +45,13 @@ def test_the_three_forms(form: str):
     assert textures.verts_features_padded().shape == (3, 5, 2)
 
 
+def test_names_that_programs_read():
+    textures = TexturesVertex(features())
+    for kept, asked in zip(textures._verts_features_list, textures.verts_features_list(), strict=True):
+        assert torch.equal(kept, asked)
+    assert torch.equal(textures._verts_features_padded, textures.verts_features_padded())
+
+
 def test_padding_of_a_list_is_zero():
     assert (TexturesVertex(features()).verts_features_padded()[1, 3:] == 0).all()
 

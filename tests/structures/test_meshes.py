@@ -127,6 +127,35 @@ def test_caches_are_none_until_computed():
     assert meshes._num_verts_per_mesh.tolist() == [3, 4]
 
 
+@pytest.mark.parametrize("compute", ["verts_packed", "faces_packed", "edges_packed"])
+def test_index_tensors_are_none_until_their_group_is_computed(compute):
+    packed = [
+        "verts_packed_to_mesh_idx",
+        "mesh_to_verts_packed_first_idx",
+        "verts_padded_to_packed_idx",
+        "faces_packed_to_mesh_idx",
+        "mesh_to_faces_packed_first_idx",
+    ]
+    edges = [
+        "edges_packed_to_mesh_idx",
+        "mesh_to_edges_packed_first_idx",
+        "faces_packed_to_edges_packed",
+        "num_edges_per_mesh",
+    ]
+    meshes = two()
+    for name in packed + edges:
+        assert getattr(meshes, f"_{name}") is None, name
+    getattr(meshes, compute)()
+    for name in packed:
+        assert getattr(meshes, f"_{name}") is getattr(meshes, name)(), name
+    for name in edges:
+        kept = getattr(meshes, f"_{name}")
+        if compute == "edges_packed":
+            assert kept is getattr(meshes, name)(), name
+        else:
+            assert kept is None, name
+
+
 def test_refresh_computes_anew():
     meshes = two()
     old = meshes.verts_packed(), meshes.verts_normals_packed(), meshes.faces_areas_packed(), meshes.verts_padded()

@@ -14,6 +14,7 @@ from patina3d.transforms import (
     se3_exp_map,
     se3_log_map,
     so3_exp_map,
+    so3_exponential_map,
     so3_log_map,
     so3_relative_angle,
     so3_rotation_angle,
@@ -172,3 +173,10 @@ def test_angle_of_no_rotation_is_refused():
 def test_errors_name_the_argument(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_former_name_of_the_exponential_warns():
+    logs = torch.randn(3, 3)
+    with pytest.warns(PendingDeprecationWarning, match="so3_exponential_map"):
+        matrices = so3_exponential_map(logs)
+    assert torch.equal(matrices, so3_exp_map(logs))

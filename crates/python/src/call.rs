@@ -102,9 +102,7 @@ impl<'py> Call<'py> {
         let view = self.view(name, object, |operator, name, tensor, device| {
             // SAFETY: the caller holds the object, and `self` the copies, as long as the view is used; torch's tensors
             // do not move. Strides are those of `tensor`.
-            unsafe {
-                Ok(is_contiguous(tensor).then(|| Tensor::from_dlpack(operator, name, tensor, device)).transpose()?)
-            }
+            unsafe { is_contiguous(tensor).then(|| Tensor::from_dlpack(operator, name, tensor, device)).transpose() }
         })?;
         match view {
             Some(tensor) => Ok(tensor),

@@ -83,7 +83,7 @@ fn check_devices(driver: &Driver) -> Vec<(DeviceInfo, Option<String>)> {
 #[cfg(feature = "emulator")]
 #[pyfunction]
 #[expect(clippy::panic, reason = "what it is for")]
-pub(crate) fn panic(message: String) -> PyResult<()> {
+pub(crate) fn panic(message: &str) -> PyResult<()> {
     guard("panic", || panic!("{message}"))
 }
 

@@ -267,8 +267,12 @@ extern "C" __global__ void knn_backward_p2_f32(const KnnParams p) { knn_backward
 extern "C" __global__ void knn_forward_list1_f64(const KnnParams p) { knn_forward<double, RegisterList<double, 1>>(p); }
 extern "C" __global__ void knn_forward_list4_f64(const KnnParams p) { knn_forward<double, RegisterList<double, 4>>(p); }
 extern "C" __global__ void knn_forward_list8_f64(const KnnParams p) { knn_forward<double, RegisterList<double, 8>>(p); }
-extern "C" __global__ void knn_forward_list16_f64(const KnnParams p) { knn_forward<double, RegisterList<double, 16>>(p); }
-extern "C" __global__ void knn_forward_list32_f64(const KnnParams p) { knn_forward<double, RegisterList<double, 32>>(p); }
+extern "C" __global__ void knn_forward_list16_f64(const KnnParams p) {
+    knn_forward<double, RegisterList<double, 16>>(p);
+}
+extern "C" __global__ void knn_forward_list32_f64(const KnnParams p) {
+    knn_forward<double, RegisterList<double, 32>>(p);
+}
 extern "C" __global__ void knn_forward_long_list_f64(const KnnParams p) { knn_forward<double, LongList<double>>(p); }
 extern "C" __global__ void knn_backward_p1_f64(const KnnParams p) { knn_backward_p1<double>(p); }
 extern "C" __global__ void knn_backward_p2_f64(const KnnParams p) { knn_backward_p2<double>(p); }

@@ -4,25 +4,25 @@
 #include "cuda.cuh"
 
 struct KnnParams {
-    const void* p1;             // (N, P1, D)
-    const void* p2;             // (N, P2, D)
-    const int64_t* lengths1;        // (N,) or null
-    const int64_t* lengths2;        // (N,) or null
-    void* dists;                // (N, P1, K); forward only
-    int64_t* idx;                   // (N, P1, K); read by the backward
-    const void* grad_dists;     // (N, P1, K)
-    void* grad_p1;              // (N, P1, D)
-    void* grad_p2;              // (N, P2, D)
-    int64_t* first;                 // (N, P2 + 1): where the pairs of each point of p2 begin
-    int64_t* cursor;                // (N, P2): where the next pair of each point goes
-    int64_t* pairs;                 // (N, P1 K): pair numbers i K + k, grouped by point of p2
+    const void* p1;           // (N, P1, D)
+    const void* p2;           // (N, P2, D)
+    const int64_t* lengths1;  // (N,) or null
+    const int64_t* lengths2;  // (N,) or null
+    void* dists;              // (N, P1, K); forward only
+    int64_t* idx;             // (N, P1, K); read by the backward
+    const void* grad_dists;   // (N, P1, K)
+    void* grad_p1;            // (N, P1, D)
+    void* grad_p2;            // (N, P2, D)
+    int64_t* first;           // (N, P2 + 1): where the pairs of each point of p2 begin
+    int64_t* cursor;          // (N, P2): where the next pair of each point goes
+    int64_t* pairs;           // (N, P1 K): pair numbers i K + k, grouped by point of p2
     int64_t n;
     int64_t num_p1;
     int64_t num_p2;
     int64_t d;
     int64_t k;
-    int64_t tile;                   // points of p2 in shared memory; 0: one point is too large, all are read where they are
-    int norm;                   // 1 or 2
+    int64_t tile;  // points of p2 in shared memory; 0: one point is too large, all are read where they are
+    int norm;      // 1 or 2
     int reserved;
 };
 

@@ -442,9 +442,7 @@ struct SlotGradient {
         bary = {at(p.grad_bary_coords, i), at(p.grad_bary_coords, i + 1), at(p.grad_bary_coords, i + 2)};
     }
 
-    __device__ bool reaches_bary() const {
-        return zbuf != T(0) || bary.x != T(0) || bary.y != T(0) || bary.z != T(0);
-    }
+    __device__ bool reaches_bary() const { return zbuf != T(0) || bary.x != T(0) || bary.y != T(0) || bary.z != T(0); }
 };
 
 // The gradient of a face's nine numbers from one slot.
@@ -518,19 +516,19 @@ __device__ void backward(const RasterizeMeshesParams& p) {
 
 }  // namespace
 
-#define KERNEL(pass, dtype)                              \
+#define KERNEL(pass, dtype)                                \
     extern "C" __global__ void __launch_bounds__(kThreads) \
         rasterize_meshes_##pass##_##dtype(const RasterizeMeshesParams p)
 
-#define KERNELS(T, dtype)                                                           \
-    KERNEL(setup, dtype) { setup<T>(p); }                                           \
-    KERNEL(forward_list1, dtype) { forward<T, RegisterList<T, 1>>(p); }             \
-    KERNEL(forward_list8, dtype) { forward<T, RegisterList<T, 8>>(p); }             \
-    KERNEL(forward_list16, dtype) { forward<T, RegisterList<T, 16>>(p); }           \
-    KERNEL(forward_long_list, dtype) { forward<T, LongList<T>>(p); }                \
-    KERNEL(backward_clear, dtype) { for_component(p, &Sums<T>::clear); }            \
-    KERNEL(backward_measure, dtype) { backward<T, MeasureSum>(p); }                 \
-    KERNEL(backward_add, dtype) { backward<T, AddToSum>(p); }                       \
+#define KERNELS(T, dtype)                                                 \
+    KERNEL(setup, dtype) { setup<T>(p); }                                 \
+    KERNEL(forward_list1, dtype) { forward<T, RegisterList<T, 1>>(p); }   \
+    KERNEL(forward_list8, dtype) { forward<T, RegisterList<T, 8>>(p); }   \
+    KERNEL(forward_list16, dtype) { forward<T, RegisterList<T, 16>>(p); } \
+    KERNEL(forward_long_list, dtype) { forward<T, LongList<T>>(p); }      \
+    KERNEL(backward_clear, dtype) { for_component(p, &Sums<T>::clear); }  \
+    KERNEL(backward_measure, dtype) { backward<T, MeasureSum>(p); }       \
+    KERNEL(backward_add, dtype) { backward<T, AddToSum>(p); }             \
     KERNEL(backward_finish, dtype) { for_component(p, &Sums<T>::finish); }
 
 KERNELS(float, f32)

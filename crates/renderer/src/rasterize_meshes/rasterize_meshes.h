@@ -4,17 +4,17 @@
 #include "cuda.cuh"
 
 struct RasterizeMeshesParams {
-    const void* face_verts;     // (F, 3, 3)
-    const int64_t* first_face;  // (N,)
-    const int64_t* num_faces;   // (N,)
-    const int64_t* neighbor;    // (F,) or null
-    int64_t* pix_to_face;       // (N, H, W, K); read by the backward
-    void* zbuf;                 // (N, H, W, K); forward only, as the next three
-    void* bary_coords;          // (N, H, W, K, 3)
-    void* dists;                // (N, H, W, K)
-    void* boxes;                // (F, 4): where each face reaches
-    void* group_boxes;          // (F / 32 rounded up, 4): where the faces 32 i to 32 i + 31 reach
-    const void* grad_zbuf;      // (N, H, W, K) or null; backward only, as what follows
+    const void* face_verts;        // (F, 3, 3)
+    const int64_t* first_face;     // (N,)
+    const int64_t* num_faces;      // (N,)
+    const int64_t* neighbor;       // (F,) or null
+    int64_t* pix_to_face;          // (N, H, W, K); read by the backward
+    void* zbuf;                    // (N, H, W, K); forward only, as the next three
+    void* bary_coords;             // (N, H, W, K, 3)
+    void* dists;                   // (N, H, W, K)
+    void* boxes;                   // (F, 4): where each face reaches
+    void* group_boxes;             // (F / 32 rounded up, 4): where the faces 32 i to 32 i + 31 reach
+    const void* grad_zbuf;         // (N, H, W, K) or null; backward only, as what follows
     const void* grad_bary_coords;  // (N, H, W, K, 3) or null
     const void* grad_dists;        // (N, H, W, K) or null
     void* grad_face_verts;         // (F, 3, 3); holds exponents until the sums are complete

@@ -109,7 +109,9 @@ class MeshFit:
         """Soft colours (B, S, S, 3) and silhouettes (B, S, S) of the mesh from the views numbered ``chosen``."""
         cameras, lights = self.views.cameras[chosen], select_lights(self.views.lights, chosen)
         settings = self.settings
-        blend = BlendParams(settings.sigma * (settings.final_sigma / settings.sigma) ** self._progress(), settings.gamma)
+        blend = BlendParams(
+            settings.sigma * (settings.final_sigma / settings.sigma) ** self._progress(), settings.gamma
+        )
         raster_settings = RasterizationSettings(
             image_size=self.views.rgb.shape[1],
             # Beyond this distance the sigmoid of a border is below 1e-4.

@@ -67,17 +67,20 @@ def chamfer_distance(
         abs_cosine: whether normals may point either way.
 
     Returns:
-        A pair ``(loss, loss_normals)``; ``loss_normals`` is ``None`` without normals. With ``point_reduction=None``
-        each is (N, P1) and (N, P2) in a tuple, or (N, P1) alone when single-directional.
+        A pair ``(loss, loss_normals)``; ``loss_normals`` is ``None`` without normals, unless all weights are 0: then
+        both are 0. With ``point_reduction=None`` each is (N, P1) and (N, P2) in a tuple, or (N, P1) alone when
+        single-directional.
 
     Differentiable in x, y and both normals, with the matching held fixed. A cloud without points adds 0 in both
     directions, with zero gradients. At ties the lower index matches.
 
     Raises:
-        ValueError: shapes, lengths, reductions, norm or weights do not fit.
-        TypeError: x or y is neither a tensor nor `Pointclouds`.
+        ValueError: shapes, lengths, reductions, norm or weights do not fit, or x or y is neither a tensor nor
+            `Pointclouds`.
+        TypeError: lengths or normals are not tensors.
 
-    Cost: two calls of `knn_points` with K = 1; no synchronisation with the device.
+    Cost: two calls of `knn_points` with K = 1. Nothing waits for the device, but for weights without normals: whether
+    all are 0 decides what is returned.
 
     Example:
         >>> x = torch.tensor([[[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]])
@@ -96,6 +99,8 @@ def chamfer_distance(
     clouds = (cloud_x, cloud_y)[: len(terms)]
     distances = _reduce([term[0] for term in terms], clouds, weights, batch_reduction, point_reduction)
     normal_terms = [term[1] for term in terms if term[1] is not None]
+    if not normal_terms and weights is not None and not bool(weights.any()):
+        normal_terms = [0 * term[0] for term in terms]
     normals = _reduce(normal_terms, clouds, weights, batch_reduction, point_reduction) if normal_terms else None
     return distances, normals
 
@@ -163,7 +168,7 @@ def _cloud(name: str, points: Any, lengths: Tensor | None, normals: Tensor | Non
     if is_pointclouds(points):
         lengths, normals, points = points.num_points_per_cloud(), points.normals_padded(), points.points_padded()
     if not isinstance(points, Tensor):
-        raise TypeError(f"{_NAME}: {name} must be a torch.Tensor or Pointclouds, got {type(points).__name__}")
+        raise ValueError(f"{_NAME}: {name} must be a torch.Tensor or Pointclouds, got {type(points).__name__}")
     for part, value in (("lengths", lengths), ("normals", normals)):
         if value is not None and not isinstance(value, Tensor):
             raise TypeError(f"{_NAME}: {name}_{part} must be a torch.Tensor or None, got {type(value).__name__}")

@@ -20,8 +20,8 @@ def mesh_edge_loss(meshes: Meshes, target_length: float = 0.0) -> Tensor:
         target_length: t, in the unit of the vertices.
 
     Returns:
-        A scalar of the dtype of the vertices; 0 for an empty batch. Differentiable in the vertices; an edge of length 0
-        has gradient 0.
+        A scalar of the dtype of the vertices; Differentiable in the vertices; an edge of length 0 has gradient 0.
+        Without edges it is a 0 that requires a gradient, whether or not the vertices do.
 
     Cost: O(E); the edges are computed once a topology.
 
@@ -33,4 +33,4 @@ def mesh_edge_loss(meshes: Meshes, target_length: float = 0.0) -> Tensor:
     """
     ends = gather_rows(meshes.verts_packed(), meshes.edges_packed())
     lengths = (ends[:, 0] - ends[:, 1]).norm(dim=1)
-    return mean_of_means((lengths - target_length).square(), meshes.edges_packed_to_mesh_idx(), len(meshes))
+    return mean_of_means((lengths - target_length).square(), meshes.edges_packed_to_mesh_idx(), meshes)

@@ -32,6 +32,7 @@ def mesh_laplacian_smoothing(meshes: Meshes, method: str = "uniform") -> Tensor:
     Returns:
         A scalar of the dtype of the vertices. Differentiable in the vertices; the weights are constants. A vertex
         without neighbours, or whose weights cancel, adds 0; where r is 0 its gradient is 0.
+        Without faces it is a 0 that requires a gradient, whether or not the vertices do.
 
     Raises:
         ValueError: another method.
@@ -53,7 +54,7 @@ def mesh_laplacian_smoothing(meshes: Meshes, method: str = "uniform") -> Tensor:
     if weights is not None:
         differences = differences * weights[:, None]
     residual = sum_rows(differences, rows, verts.shape[0]) * scale[:, None]
-    return mean_of_means(residual.norm(dim=1), meshes.verts_packed_to_mesh_idx(), len(meshes))
+    return mean_of_means(residual.norm(dim=1), meshes.verts_packed_to_mesh_idx(), meshes)
 
 
 def _operator(meshes: Meshes, verts: Tensor, method: str) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:

@@ -27,7 +27,7 @@ def mesh_normal_consistency(meshes: Meshes) -> Tensor:
 
     Returns:
         A scalar of the dtype of the vertices. Differentiable in the vertices; a face without area makes a pair's term
-        1, with gradient 0.
+        1, with gradient 0. Without pairs it is a 0 that requires a gradient, whether or not the vertices do.
 
     Cost: O(E); the pairs are found once a topology.
 
@@ -42,7 +42,7 @@ def mesh_normal_consistency(meshes: Meshes) -> Tensor:
     axis = v1 - v0
     n0, n1 = torch.linalg.cross(axis, a - v0), torch.linalg.cross(b - v0, axis)
     cosine = (_unit(n0) * _unit(n1)).sum(1)
-    return mean_of_means(1 - cosine, gather_rows(meshes.verts_packed_to_mesh_idx(), hinges[:, 0]), len(meshes))
+    return mean_of_means(1 - cosine, gather_rows(meshes.verts_packed_to_mesh_idx(), hinges[:, 0]), meshes)
 
 
 def _unit(vectors: Tensor) -> Tensor:

@@ -106,11 +106,6 @@ class _Interpolate(torch.autograd.Function):
 
 def _check(pix_to_face: Tensor, barycentric_coords: Tensor, face_attributes: Tensor) -> None:
     name = "interpolate_face_attributes"
-    if pix_to_face.dtype != torch.int64:
-        raise TypeError(f"{name}: pix_to_face must be int64, got {_dtype(pix_to_face)}")
-    for argument, value in (("barycentric_coords", barycentric_coords), ("face_attributes", face_attributes)):
-        if not value.is_floating_point():
-            raise TypeError(f"{name}: {argument} must be floating, got {_dtype(value)}")
     if face_attributes.dim() != 3 or face_attributes.shape[1] != 3:
         raise ValueError(f"{name}: face_attributes must be (F, 3, D), got {tuple(face_attributes.shape)}")
     if pix_to_face.dim() != 4 or barycentric_coords.shape != (*pix_to_face.shape, 3):
@@ -118,6 +113,11 @@ def _check(pix_to_face: Tensor, barycentric_coords: Tensor, face_attributes: Ten
             f"{name}: pix_to_face must be (N, H, W, K) and barycentric_coords (N, H, W, K, 3), "
             f"got {tuple(pix_to_face.shape)} and {tuple(barycentric_coords.shape)}"
         )
+    if pix_to_face.dtype != torch.int64:
+        raise TypeError(f"{name}: pix_to_face must be int64, got {_dtype(pix_to_face)}")
+    for argument, value in (("barycentric_coords", barycentric_coords), ("face_attributes", face_attributes)):
+        if not value.is_floating_point():
+            raise TypeError(f"{name}: {argument} must be floating, got {_dtype(value)}")
 
 
 def _dtype(tensor: Tensor) -> str:

@@ -64,9 +64,7 @@ def sample_points_from_meshes(
     filled = (meshes.num_faces_per_mesh() > 0)[:, None]
     with torch.no_grad():
         face = _draw_faces(meshes, num_samples)
-    u, v = torch.rand((2, n, num_samples), dtype=verts.dtype, device=verts.device).unbind(0)
-    root = u.sqrt()
-    weights = torch.stack([1 - root, root * (1 - v), root * v], dim=-1)
+    weights = torch.stack(_rand_barycentric_coords(n, num_samples, verts.dtype, verts.device), dim=-1)
 
     corners = gather_rows(verts, gather_rows(meshes.faces_packed(), face))
     points = torch.where(filled[..., None], (weights[..., None] * corners).sum(2), 0)
@@ -83,6 +81,15 @@ def sample_points_from_meshes(
         texels = meshes.sample_textures(fragments)[:, :, 0, 0]
         results.append(torch.where(filled[..., None], texels, 0))
     return results[0] if len(results) == 1 else tuple(results)
+
+
+def _rand_barycentric_coords(
+    size1: int, size2: int, dtype: torch.dtype, device: torch.device | str
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Weights (size1, size2) of the three corners at points drawn uniformly from a triangle."""
+    u, v = torch.rand((2, size1, size2), dtype=dtype, device=device).unbind(0)
+    root = u.sqrt()
+    return 1 - root, root * (1 - v), root * v
 
 
 def _draw_faces(meshes: Meshes, num_samples: int) -> Tensor:

@@ -25,14 +25,16 @@ class BlendParams(NamedTuple):
 
     Attributes:
         sigma: width of a face's border: a squared NDC distance, positive. A face covers half of a pixel whose centre
-            lies on its border, and ``sigmoid(-d / sigma)`` of one at signed squared distance d (positive outside).
-        gamma: how strongly the nearest face wins in `softmax_rgb_blend`, in normalised depth, positive.
+            lies on its border, and ``sigmoid(-d / sigma)`` of one at signed squared distance d (positive outside). A
+            number, or a tensor of one; differentiable when it is a tensor that requires a gradient.
+        gamma: how strongly the nearest face wins in `softmax_rgb_blend`, in normalised depth, positive; a number
+            or a tensor, likewise.
         background_color: C numbers, or a tensor that broadcasts against (N, H, W, C), for example (C,), or
             (N, H, W, C) for a background picture. Differentiable when it is a tensor.
     """
 
-    sigma: float = 1e-4
-    gamma: float = 1e-4
+    sigma: float | Tensor = 1e-4
+    gamma: float | Tensor = 1e-4
     background_color: Tensor | Sequence[float] = (1.0, 1.0, 1.0)
 
 
@@ -107,7 +109,9 @@ def sigmoid_alpha_blend(colors: Tensor, fragments: _Fragments, blend_params: Ble
     _check(name, colors, fragments.pix_to_face)
     dists = _distances(name, fragments)
     dtype = _working_dtype(colors, dists)
-    through = _Transmittance.apply(dists.to(dtype), fragments.pix_to_face, _positive(name, "sigma", blend_params.sigma))
+    sigma = _positive(name, "sigma", blend_params.sigma)
+    transmittance = _transmittance if isinstance(sigma, Tensor) else _Transmittance.apply
+    through = transmittance(dists.to(dtype), fragments.pix_to_face, sigma)
     image = torch.cat([colors[..., 0, :].to(dtype), 1.0 - through.unsqueeze(-1)], dim=-1)
     return image.to(_result_dtype(colors, dists))
 
@@ -169,16 +173,20 @@ def softmax_rgb_blend(
     dists = dists.to(dtype)
     background = _background(name, colors, blend_params).to(dtype)
     channels = max(colors.shape[-1], background.shape[-1])
-    return _SoftmaxBlend.apply(
+    sigma, gamma = (_positive(name, each, getattr(blend_params, each)) for each in ("sigma", "gamma"))
+    learned = isinstance(sigma, Tensor) or isinstance(gamma, Tensor)
+    blend = _softmax_image if learned else _SoftmaxBlend.apply
+    zbuf = fragments.zbuf.masked_fill(fragments.pix_to_face < 0, 0.0) if learned else fragments.zbuf
+    return blend(
         colors.to(dtype).expand(*colors.shape[:-1], channels),
         dists,
-        fragments.zbuf.to(dtype),
+        zbuf.to(dtype),
         fragments.pix_to_face,
         background.expand(*background.shape[:-1], channels),
         per_image(name, "znear", znear, dists),
         per_image(name, "zfar", zfar, dists),
-        _positive(name, "sigma", blend_params.sigma),
-        _positive(name, "gamma", blend_params.gamma),
+        sigma,
+        gamma,
     ).to(result_dtype)
 
 
@@ -200,14 +208,20 @@ def per_image(name: str, argument: str, depth: float | Tensor, like: Tensor) -> 
     return depth.to(like).reshape(-1, 1, 1, 1)
 
 
-def _coverage(dists: Tensor, empty: Tensor, sigma: float) -> Tensor:
+def _coverage(dists: Tensor, empty: Tensor, sigma: float | Tensor) -> Tensor:
     """``p_k``, (N, H, W, K): the part of the pixel that face k covers; 0 in empty slots whatever they hold."""
-    return dists.mul(-1.0 / sigma).masked_fill_(empty, -math.inf).sigmoid_()
+    return _known(dists, empty, sigma).mul(-1.0 / sigma).masked_fill_(empty, -math.inf).sigmoid_()
 
 
-def _transmittance(dists: Tensor, pix_to_face: Tensor, sigma: float) -> Tensor:
+def _transmittance(dists: Tensor, pix_to_face: Tensor, sigma: float | Tensor) -> Tensor:
     """``prod_k (1 - p_k)``, (N, H, W): exact also where ``p_k`` rounds to 1, for the gradient there."""
-    return dists.mul(1.0 / sigma).masked_fill_(pix_to_face < 0, math.inf).sigmoid_().prod(dim=-1)
+    empty = pix_to_face < 0
+    return _known(dists, empty, sigma).mul(1.0 / sigma).masked_fill_(empty, math.inf).sigmoid_().prod(dim=-1)
+
+
+def _known(dists: Tensor, empty: Tensor, sigma: float | Tensor) -> Tensor:
+    """Distances for a product with sigma: the gradient of a tensor reads them all, so empty slots must be finite."""
+    return dists.masked_fill(empty, 0.0) if isinstance(sigma, Tensor) else dists
 
 
 class _SoftmaxWeights(NamedTuple):
@@ -220,14 +234,21 @@ class _SoftmaxWeights(NamedTuple):
 
 
 def _softmax_weights(
-    dists: Tensor, zbuf: Tensor, pix_to_face: Tensor, znear: Tensor, zfar: Tensor, sigma: float, gamma: float
+    dists: Tensor,
+    zbuf: Tensor,
+    pix_to_face: Tensor,
+    znear: Tensor,
+    zfar: Tensor,
+    sigma: float | Tensor,
+    gamma: float | Tensor,
 ) -> _SoftmaxWeights:
     empty = pix_to_face < 0
     coverage = _coverage(dists, empty, sigma)
     closeness = ((zfar - zbuf) / (zfar - znear)).masked_fill(empty, 0.0)
     largest, first = closeness.max(dim=-1, keepdim=True)
     shift = largest.clamp(min=_BACKGROUND)
-    weights = closeness.sub(shift).mul_(1.0 / gamma).exp_() * coverage
+    # Not in place: the gradient of gamma reads the difference.
+    weights = closeness.sub(shift).mul(1.0 / gamma).exp_() * coverage
     behind = ((_BACKGROUND - shift) / gamma).exp_()
     held = (behind < _BACKGROUND) & (largest >= _BACKGROUND)
     behind = behind.clamp(min=_BACKGROUND)
@@ -243,8 +264,8 @@ def _softmax_image(
     background: Tensor,
     znear: Tensor,
     zfar: Tensor,
-    sigma: float,
-    gamma: float,
+    sigma: float | Tensor,
+    gamma: float | Tensor,
 ) -> Tensor:
     """The formulas of `softmax_rgb_blend`, with ``znear`` and ``zfar`` that broadcast against (N, H, W, K)."""
     soft = _softmax_weights(dists, zbuf, pix_to_face, znear, zfar, sigma, gamma)
@@ -379,7 +400,10 @@ def _background(name: str, colors: Tensor, blend_params: BlendParams) -> Tensor:
     return background
 
 
-def _positive(name: str, argument: str, value: float) -> float:
+def _positive(name: str, argument: str, value: float | Tensor) -> float | Tensor:
+    """A checked number; a tensor, of shape (), only where its gradient is wanted."""
+    if isinstance(value, Tensor) and value.numel() != 1:
+        raise ValueError(f"{name}: {argument} must hold one value, got shape {tuple(value.shape)}")
     if not value > 0:
         raise ValueError(f"{name}: {argument} must be positive, got {value}")
-    return float(value)
+    return value.reshape(()) if isinstance(value, Tensor) and value.requires_grad else float(value)

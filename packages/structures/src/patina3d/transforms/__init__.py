@@ -23,7 +23,13 @@ from patina3d.transforms.rotation_conversions import (
     standardize_quaternion,
 )
 from patina3d.transforms.se3 import se3_exp_map, se3_log_map
-from patina3d.transforms.so3 import so3_exp_map, so3_log_map, so3_relative_angle, so3_rotation_angle
+from patina3d.transforms.so3 import (
+    so3_exp_map,
+    so3_exponential_map,
+    so3_log_map,
+    so3_relative_angle,
+    so3_rotation_angle,
+)
 from patina3d.transforms.transform3d import Rotate, RotateAxisAngle, Scale, Transform3d, Translate
 
 __all__ = [
@@ -53,6 +59,7 @@ __all__ = [
     "se3_exp_map",
     "se3_log_map",
     "so3_exp_map",
+    "so3_exponential_map",
     "so3_log_map",
     "so3_relative_angle",
     "so3_rotation_angle",

@@ -4,12 +4,22 @@
 Batched only: vectors (N, 3), matrices (N, 3, 3) that act on column vectors. Angles are radians.
 """
 
+import warnings
+
 import torch
 from torch import Tensor
 
 from patina3d.transforms.rotation_conversions import axis_angle_to_matrix, matrix_to_axis_angle
 
-__all__ = ["hat", "hat_inv", "so3_exp_map", "so3_log_map", "so3_relative_angle", "so3_rotation_angle"]
+__all__ = [
+    "hat",
+    "hat_inv",
+    "so3_exp_map",
+    "so3_exponential_map",
+    "so3_log_map",
+    "so3_relative_angle",
+    "so3_rotation_angle",
+]
 
 
 def so3_relative_angle(
@@ -94,6 +104,12 @@ def so3_exp_map(log_rot: Tensor, eps: float = 1e-4) -> Tensor:
     """
     _check("so3_exp_map", "log_rot", log_rot, (3,))
     return axis_angle_to_matrix(log_rot)
+
+
+def so3_exponential_map(log_rot: Tensor, eps: float = 1e-4) -> Tensor:
+    """Return ``so3_exp_map(log_rot, eps)``; deprecated (``PendingDeprecationWarning``)."""
+    warnings.warn("so3_exponential_map is deprecated: use so3_exp_map instead", PendingDeprecationWarning, stacklevel=2)
+    return so3_exp_map(log_rot, eps)
 
 
 def so3_log_map(R: Tensor, eps: float = 1e-4, cos_bound: float = 1e-4) -> Tensor:

@@ -19,6 +19,7 @@ from patina3d.renderer.mesh.shader import (
     SoftGouraudShader,
     SoftPhongShader,
     SoftSilhouetteShader,
+    TexturedSoftPhongShader,
 )
 from patina3d.renderer.mesh.shading import flat_shading, gouraud_shading, phong_shading
 from patina3d.renderer.mesh.textures import TexturesBase, TexturesVertex
@@ -39,6 +40,7 @@ __all__ = [
     "SoftGouraudShader",
     "SoftPhongShader",
     "SoftSilhouetteShader",
+    "TexturedSoftPhongShader",
     "TexturesBase",
     "TexturesVertex",
     "clip_faces",

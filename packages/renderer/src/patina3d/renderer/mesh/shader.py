@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From what a rasterizer found to an image: each shader is a way to colour points and a way to blend them."""
 
+import warnings
 from typing import Any
 
 import torch
@@ -31,6 +32,7 @@ __all__ = [
     "SoftGouraudShader",
     "SoftPhongShader",
     "SoftSilhouetteShader",
+    "TexturedSoftPhongShader",
 ]
 
 
@@ -87,7 +89,7 @@ class ShaderBase(nn.Module):
         """
         raise NotImplementedError(f"{type(self).__name__} does not implement forward")
 
-    def _cameras(self, kwargs: dict[str, Any]) -> Any:
+    def _get_cameras(self, **kwargs: Any) -> Any:
         cameras = kwargs.get("cameras", self.cameras)
         if cameras is None:
             raise ValueError(f"{type(self).__name__}: cameras must be given to the shader or to the call, got None")
@@ -96,7 +98,7 @@ class ShaderBase(nn.Module):
     def _lit_by(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         return {
             "lights": kwargs.get("lights", self.lights),
-            "cameras": self._cameras(kwargs),
+            "cameras": self._get_cameras(**kwargs),
             "materials": kwargs.get("materials", self.materials),
         }
 
@@ -107,7 +109,7 @@ class ShaderBase(nn.Module):
         return hard_rgb_blend(colors, fragments, self._blend_params(kwargs))
 
     def _soft(self, colors: Tensor, fragments: Fragments, kwargs: dict[str, Any]) -> Tensor:
-        znear, zfar = _depth_range(self._cameras(kwargs), kwargs)
+        znear, zfar = _depth_range(self._get_cameras(**kwargs), kwargs)
         return softmax_rgb_blend(colors, fragments, self._blend_params(kwargs), znear=znear, zfar=zfar)
 
 
@@ -128,6 +130,20 @@ class SoftPhongShader(ShaderBase):
         """See `ShaderBase.forward`."""
         texels = meshes.sample_textures(fragments)
         return self._soft(phong_shading(meshes, fragments, texels=texels, **self._lit_by(kwargs)), fragments, kwargs)
+
+
+def TexturedSoftPhongShader(
+    device: Device = "cpu",
+    cameras: Any = None,
+    lights: Any = None,
+    materials: Materials | None = None,
+    blend_params: BlendParams | None = None,
+) -> SoftPhongShader:
+    """Return ``SoftPhongShader`` of these arguments; deprecated (``PendingDeprecationWarning``)."""
+    warnings.warn(
+        "TexturedSoftPhongShader is deprecated: use SoftPhongShader instead", PendingDeprecationWarning, stacklevel=2
+    )
+    return SoftPhongShader(device, cameras, lights, materials, blend_params)
 
 
 class HardGouraudShader(ShaderBase):
@@ -188,7 +204,7 @@ class HardDepthShader(ShaderBase):
 
     def forward(self, fragments: Fragments, meshes: Meshes, **kwargs: Any) -> Tensor:
         """See `ShaderBase.forward`."""
-        _, zfar = _depth_range(self._cameras(kwargs), kwargs)
+        _, zfar = _depth_range(self._get_cameras(**kwargs), kwargs)
         far = per_image("HardDepthShader", "zfar", zfar, fragments.zbuf)
         return torch.where(fragments.pix_to_face[..., :1] < 0, far, fragments.zbuf[..., :1])
 
@@ -205,7 +221,7 @@ class SoftDepthShader(ShaderBase):
 
     def forward(self, fragments: Fragments, meshes: Meshes, **kwargs: Any) -> Tensor:
         """See `ShaderBase.forward`; ValueError when ``fragments.dists`` is None as well."""
-        _, zfar = _depth_range(self._cameras(kwargs), kwargs)
+        _, zfar = _depth_range(self._get_cameras(**kwargs), kwargs)
         coverage = face_coverage("SoftDepthShader", fragments, self._blend_params(kwargs))
         covered = coverage.cumsum(dim=-1).clamp(max=1.0)
         shares = torch.diff(covered, dim=-1, prepend=torch.zeros_like(covered[..., :1]))

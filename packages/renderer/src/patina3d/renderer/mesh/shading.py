@@ -161,6 +161,24 @@ def flat_shading(
     return _shaded(fragments, texels, illumination, at_faces)
 
 
+def _apply_lighting(
+    points: Tensor, normals: Tensor, lights: Any, cameras: Any, materials: Any
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The light that points send to the cameras: ambient, diffuse and specular, each broadcasting to (B, ..., C).
+
+    Args:
+        points: (B, ..., 3) positions in world space.
+        normals: (B, ..., 3), any length.
+        lights: batch of 1 or B lights; likewise
+        cameras: and
+        materials: of which shares and shininess are read.
+
+    Raises:
+        ValueError: for another batch size.
+    """
+    return _Illumination.of("_apply_lighting", lights, cameras, materials, points.shape[0]).terms(points, normals)
+
+
 class _Illumination(NamedTuple):
     """What lights points of shape (B, ..., 3): each member a batch of 1 or B."""
 
@@ -188,15 +206,23 @@ class _Illumination(NamedTuple):
         )
         return _Illumination(lights, camera_position, materials)
 
-    def colors(self, points: Tensor, normals: Tensor, texels: Tensor) -> Tensor:
-        """(B, ..., C) colours of points (B, ..., 3) with texels (B, ..., C)."""
+    def terms(self, points: Tensor, normals: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Ambient, diffuse and specular light, (B, ..., C), from points (B, ..., 3)."""
         lights, camera_position, materials = self
         diffuse = lights.diffuse(normals=normals, points=points)
         specular = lights.specular(
             normals=normals, points=points, camera_position=camera_position, shininess=materials.shininess
         )
-        shade = _ambient(lights, materials, points) + _spread(materials.diffuse_color, points) * diffuse
-        return shade * texels + _spread(materials.specular_color, points) * specular
+        return (
+            _ambient(lights, materials, points),
+            _spread(materials.diffuse_color, points) * diffuse,
+            _spread(materials.specular_color, points) * specular,
+        )
+
+    def colors(self, points: Tensor, normals: Tensor, texels: Tensor) -> Tensor:
+        """(B, ..., C) colours of points (B, ..., 3) with texels (B, ..., C)."""
+        ambient, diffuse, specular = self.terms(points, normals)
+        return (ambient + diffuse) * texels + specular
 
 
 def _of(properties: Any, element: Tensor) -> Any:

@@ -38,6 +38,13 @@ def _cache(part: str, name: str) -> property:
     return property(lambda self: None if getattr(self, part) is None else getattr(self, part).computed(name))
 
 
+def _index(name: str, *caches: str) -> property:
+    """The index tensor that the method ``name`` returns once one of the caches it belongs to is there, else None."""
+    return property(
+        lambda self: getattr(self, name)() if any(getattr(self, cache) is not None for cache in caches) else None
+    )
+
+
 class Meshes:
     r"""A batch of N triangle meshes; mesh n has V_n vertices and F_n faces.
 
@@ -593,6 +600,16 @@ class Meshes:
     def _edges_packed(self) -> Tensor | None:
         edges = self._topology.computed("edges")
         return None if edges is None else edges[0]
+
+    _verts_packed_to_mesh_idx = _index("verts_packed_to_mesh_idx", "_verts_packed", "_faces_packed")
+    _mesh_to_verts_packed_first_idx = _index("mesh_to_verts_packed_first_idx", "_verts_packed", "_faces_packed")
+    _verts_padded_to_packed_idx = _index("verts_padded_to_packed_idx", "_verts_packed", "_faces_packed")
+    _faces_packed_to_mesh_idx = _index("faces_packed_to_mesh_idx", "_verts_packed", "_faces_packed")
+    _mesh_to_faces_packed_first_idx = _index("mesh_to_faces_packed_first_idx", "_verts_packed", "_faces_packed")
+    _edges_packed_to_mesh_idx = _index("edges_packed_to_mesh_idx", "_edges_packed")
+    _mesh_to_edges_packed_first_idx = _index("mesh_to_edges_packed_first_idx", "_edges_packed")
+    _faces_packed_to_edges_packed = _index("faces_packed_to_edges_packed", "_edges_packed")
+    _num_edges_per_mesh = _index("num_edges_per_mesh", "_edges_packed")
 
     @property
     def _laplacian_packed(self) -> Tensor | None:

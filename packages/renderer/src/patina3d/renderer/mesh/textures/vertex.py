@@ -60,6 +60,16 @@ class TexturesVertex(TexturesBase):
         """(sum of V_n, C)."""
         return self._verts_features.as_packed(self._parts()["_verts_features"])
 
+    # PyTorch3D's names for what is kept; programs read them.
+
+    @property
+    def _verts_features_list(self) -> list[Tensor]:
+        return self.verts_features_list()
+
+    @property
+    def _verts_features_padded(self) -> Tensor:
+        return self.verts_features_padded()
+
     def sample_textures(self, fragments: Any, faces_packed: Tensor | None = None, **kwargs: Any) -> Tensor:
         """The features at each point that a rasterizer found.
 
