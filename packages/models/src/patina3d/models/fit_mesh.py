@@ -109,13 +109,12 @@ class MeshFit:
         """Soft colours (B, S, S, 3) and silhouettes (B, S, S) of the mesh from the views numbered ``chosen``."""
         cameras, lights = self.views.cameras[chosen], select_lights(self.views.lights, chosen)
         settings = self.settings
-        blend = BlendParams(
-            settings.sigma * (settings.final_sigma / settings.sigma) ** self._progress(), settings.gamma
-        )
+        sigma = settings.sigma * (settings.final_sigma / settings.sigma) ** self._progress()
+        blend = BlendParams(sigma, settings.gamma)
         raster_settings = RasterizationSettings(
             image_size=self.views.rgb.shape[1],
             # Beyond this distance the sigmoid of a border is below 1e-4.
-            blur_radius=math.log(1e4 - 1) * blend.sigma,
+            blur_radius=math.log(1e4 - 1) * sigma,
             faces_per_pixel=settings.faces_per_pixel,
         )
         batch = mesh.extend(len(chosen))
