@@ -25,7 +25,10 @@ build:
 
 # Run every check and every test that needs no GPU; with an operator's name, its tests on every level
 test op="": setup
-    @{{ just }} {{ if op == "" { "check _rust _python emulate" } else { "_rust " + quote(op) + " _python " + quote(op) + " emulate " + quote(op) } }}
+    @{{ if op == "" { just + " check" } else { "true" } }}
+    @{{ just }} _rust {{ quote(op) }}
+    @{{ just }} _python {{ quote(op) }}
+    @{{ just }} emulate {{ quote(op) }}
 
 # Run the tests that need a CUDA device, all or an operator's (which may have none); fails where there is no device
 gpu op="":
