@@ -567,12 +567,12 @@ def test_bad_settings(change: dict, error: type[Exception], message: str):
             r"face_verts must be of shape \(F, 3, 3\) = \(_, 3, 3\), got \(2, 3, 2\)",
         ),
         (1, torch.zeros(1), TypeError, "mesh_to_face_first_idx must be int64, got float32"),
-        (2, torch.zeros(2, dtype=torch.int64), ValueError, r"num_faces_per_mesh must be of shape \(N,\) = \(1\)"),
+        (2, torch.zeros(2, dtype=torch.int64), ValueError, r"num_faces_per_mesh must be of shape \(N,\) = \(1,\)"),
         (
             3,
             torch.zeros(1, dtype=torch.int64),
             ValueError,
-            r"clipped_faces_neighbor_idx must be of shape \(F,\) = \(2\)",
+            r"clipped_faces_neighbor_idx must be of shape \(F,\) = \(2,\)",
         ),
     ],
 )

@@ -402,7 +402,7 @@ def test_subsample_is_uniform():
 
 def test_estimate_normals_without_ops(monkeypatch):
     monkeypatch.setitem(sys.modules, "patina3d.ops", None)
-    with pytest.raises(ImportError, match="pip install patina3d-ops"):
+    with pytest.raises(ImportError, match="needs a patina3d-ops"):
         full().estimate_normals()
 
 

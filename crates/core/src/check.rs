@@ -44,7 +44,7 @@ impl Argument<'_, '_> {
         }
         let fixed: Vec<String> = sizes.iter().map(|s| s.map_or_else(|| "_".into(), |s| s.to_string())).collect();
         let expected = if sizes.iter().any(Option::is_some) {
-            format!("of shape {letters} = ({})", fixed.join(", "))
+            format!("of shape {letters} = {}", tuple_text(&fixed))
         } else {
             format!("of shape {letters}")
         };
@@ -86,8 +86,12 @@ pub fn scratch(
 }
 
 fn shape_text(shape: &[usize]) -> String {
-    let sizes: Vec<String> = shape.iter().map(ToString::to_string).collect();
-    if sizes.len() == 1 { format!("({},)", sizes[0]) } else { format!("({})", sizes.join(", ")) }
+    tuple_text(&shape.iter().map(ToString::to_string).collect::<Vec<_>>())
+}
+
+/// As Python writes a tuple.
+fn tuple_text(items: &[String]) -> String {
+    if let [only] = items { format!("({only},)") } else { format!("({})", items.join(", ")) }
 }
 
 #[cfg(test)]
