@@ -15,6 +15,8 @@ const GROUP: usize = 64;
 const MOST_GROUPS: usize = 1 << 24;
 /// Points whose distances bound the K-th before the search begins.
 const SAMPLE: usize = 16 * GROUP;
+/// Vectors that one walk over a tile keeps in registers when one neighbour is asked for; divides every group.
+const TOGETHER: usize = 4;
 /// Bytes of a tile.
 const TILE_BYTES: usize = 24 * 1024;
 
@@ -243,7 +245,7 @@ impl<T: Scalar> Search<'_, T> {
         for (row, places) in places.iter().enumerate() {
             let query = &self.queries[row * d..(row + 1) * d];
             let distance = |j| distance(self.norm, query, &self.points[j * d..(j + 1) * d]);
-            let nearest = places.nearest();
+            let nearest = places.nearest(simd);
             let best = nearest.as_slice();
             write(best, number, distance, &mut self.dists[row..=row], &mut self.idx[row..=row]);
         }
@@ -348,35 +350,38 @@ impl<T: Scalar, S: Simd<Real = T>, const D: usize> Query<'_, T, S, D> {
     #[inline(always)]
     fn keep_nearest<const L1: bool>(&self, simd: S, tile: &[T], first: usize, places: &mut Places<T>) {
         let d = if D == 0 { self.values.len() } else { D };
-        // Two vectors at a time: their minima stay in registers for the whole tile.
-        for start in (0..GROUP).step_by(2 * S::LANES) {
-            let next = start + S::LANES;
-            let mut distances = [simd.load(&places.distances[start..]), simd.load(&places.distances[next..])];
-            let mut groups = [simd.load(&places.groups[start..]), simd.load(&places.groups[next..])];
+        // `TOGETHER` vectors at a time: their minima stay in registers for the whole tile.
+        for start in (0..GROUP).step_by(TOGETHER * S::LANES) {
+            let mut distances = [simd.splat(T::ZERO); TOGETHER];
+            let mut groups = distances;
+            for vector in 0..TOGETHER {
+                distances[vector] = simd.load(&places.distances[start + vector * S::LANES..]);
+                groups[vector] = simd.load(&places.groups[start + vector * S::LANES..]);
+            }
             for (group, points) in tile.chunks_exact(GROUP * d).enumerate() {
                 let number = simd.splat(T::number(first + group));
-                let mut sums = [simd.splat(T::ZERO); 2];
+                let mut sums = [simd.splat(T::ZERO); TOGETHER];
                 for axis in 0..d {
                     let query = if D == 0 { simd.splat(self.values[axis]) } else { self.spread[axis] };
-                    for half in 0..2 {
-                        let from = axis * GROUP + start + half * S::LANES;
+                    for vector in 0..TOGETHER {
+                        let from = axis * GROUP + start + vector * S::LANES;
                         let difference = simd.sub(query, simd.load(&points[from..]));
-                        sums[half] = if L1 {
-                            simd.add(simd.abs(difference), sums[half])
+                        sums[vector] = if L1 {
+                            simd.add(simd.abs(difference), sums[vector])
                         } else {
-                            simd.mul_add(difference, difference, sums[half])
+                            simd.mul_add(difference, difference, sums[vector])
                         };
                     }
                 }
-                for half in 0..2 {
-                    groups[half] = simd.select_less(sums[half], distances[half], number, groups[half]);
-                    distances[half] = simd.select_less(sums[half], distances[half], sums[half], distances[half]);
+                for vector in 0..TOGETHER {
+                    groups[vector] = simd.select_less(sums[vector], distances[vector], number, groups[vector]);
+                    distances[vector] = simd.min(sums[vector], distances[vector]);
                 }
             }
-            simd.store(distances[0], &mut places.distances[start..]);
-            simd.store(distances[1], &mut places.distances[next..]);
-            simd.store(groups[0], &mut places.groups[start..]);
-            simd.store(groups[1], &mut places.groups[next..]);
+            for vector in 0..TOGETHER {
+                simd.store(distances[vector], &mut places.distances[start + vector * S::LANES..]);
+                simd.store(groups[vector], &mut places.groups[start + vector * S::LANES..]);
+            }
         }
     }
 }
@@ -390,19 +395,31 @@ struct Places<T> {
 
 impl<T: Scalar> Places<T> {
     /// The key of the nearest of all, if one is below infinity.
-    fn nearest(&self) -> Option<T::Key> {
-        let open = T::key(T::INFINITY, u32::MAX);
-        let mut best = open;
-        for place in 0..GROUP {
-            let group = self.groups[place].index_of();
-            let key = if group == u32::MAX {
-                open
-            } else {
-                T::key(self.distances[place], group * GROUP as u32 + place as u32)
-            };
-            best = best.min(key);
+    #[inline(always)]
+    fn nearest<S: Simd<Real = T>>(&self, simd: S) -> Option<T::Key> {
+        let mut least = simd.load(&self.distances);
+        for start in (S::LANES..GROUP).step_by(S::LANES) {
+            least = simd.min(least, simd.load(&self.distances[start..]));
         }
-        (best != open).then_some(best)
+        let mut lanes = [T::INFINITY; GROUP];
+        simd.store(least, &mut lanes);
+        let mut distance = lanes[0];
+        for lane in 1..S::LANES {
+            distance = if lanes[lane] < distance { lanes[lane] } else { distance };
+        }
+        let mut index = u32::MAX;
+        for start in (0..GROUP).step_by(S::LANES) {
+            let farther = simd.less(simd.splat(distance), simd.load(&self.distances[start..]));
+            let mut bits = !farther & (u32::MAX >> (32 - S::LANES));
+            while bits != 0 {
+                let place = start + bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                index = index.min(
+                    self.groups[place % GROUP].index_of().saturating_mul(GROUP as u32).saturating_add(place as u32),
+                );
+            }
+        }
+        (distance < T::INFINITY).then(|| T::key(distance, index))
     }
 }
 
