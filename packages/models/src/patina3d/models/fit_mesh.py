@@ -45,8 +45,8 @@ class FitSettings:
     silhouette: float = 1.0  # weights of the terms
     rgb: float = 1.0
     edge: float = 1.0
-    laplacian: float = 0.3
-    normal: float = 0.02
+    laplacian: float = 1.0
+    normal: float = 0.1
     seed: int = 0
 
 
