@@ -33,9 +33,11 @@ CRATES = {
 
 AGAINST_THE_ARROW = {
     ("patina3d.structures.pointclouds.pointclouds", "patina3d.ops"),  # Pointclouds.estimate_normals
+    ("patina3d.utils.camera_conversions", "patina3d.renderer"),  # the cameras it converts
+    ("patina3d.utils.checkerboard", "patina3d.renderer"),  # its textures
 }
-"""(module, imported module): methods that PyTorch3D's classes have and that a package further right computes. They
-import inside the method and say what to install where it is absent."""
+"""(module, imported module): what PyTorch3D has in a place from which it needs a package further right. They import
+inside the function and say what to install where it is absent."""
 
 FIND_OP = ROOT / "tools/find_op.py"
 

@@ -45,23 +45,33 @@ class Operator(NamedTuple):
         """A file in the operator's folder of Rust and CUDA."""
         return ROOT / "crates" / self.package / "src" / self.name / file
 
+    def _sources(self) -> list[Path]:
+        """Where its Python may lie: a package to the left may need it first, and its own then hands the name on."""
+        packages = PACKAGES[: PACKAGES.index(self.package) + 1]
+        return [ROOT / "packages" / package / "src/patina3d" for package in packages]
+
     def python(self) -> Path:
-        """The public Python module: it may lie in a subpackage, where PyTorch3D has it."""
-        source = ROOT / "packages" / self.package / "src/patina3d"
-        found = (path for path in sorted(source.rglob(f"{self.name}.py")) if path.parent.name != "_reference")
-        return next(found, source / self.package / f"{self.name}.py")
+        """The Python module that registers it: it may lie in a subpackage, where PyTorch3D has it."""
+        files = (path for source in self._sources() for path in sorted(source.rglob(f"{self.name}.py")))
+        found = (path for path in files if path.parent.name != "_reference")
+        return next(found, self._sources()[-1] / self.package / f"{self.name}.py")
 
     def reference(self) -> Path:
         """The definition; beside the subpackage it serves or the package's own."""
-        source = ROOT / "packages" / self.package / "src/patina3d"
-        found = sorted(source.rglob(f"_reference/{self.name}.py"))
-        return found[0] if found else source / self.package / f"_reference/{self.name}.py"
+        found = (path for source in self._sources() for path in sorted(source.rglob(f"_reference/{self.name}.py")))
+        return next(found, self._sources()[-1] / self.package / f"_reference/{self.name}.py")
+
+    def _home(self) -> str:
+        """The folder of its page, test and bench: `loss` where users find it in `patina3d.loss`."""
+        own = ROOT / "packages" / self.package / "src/patina3d"
+        python = self.python()
+        return python.relative_to(own).parts[0] if python.is_relative_to(own) else self.package
 
     def rooms(self) -> list[Room]:
         """Every level, in reading order from Python to the kernel, then what surrounds it."""
-        package, name = self.package, self.name
+        home, package, name = self._home(), self.package, self.name
         return [
-            Room("page", ROOT / f"docs/{package}/{name}.md"),
+            Room("page", ROOT / f"docs/{home}/{name}.md"),
             Room("Python", self.python()),
             Room("definition", self.reference()),
             Room("binding", ROOT / f"crates/python/src/{package}/{name}.rs"),
@@ -71,8 +81,8 @@ class Operator(NamedTuple):
             Room("shared struct", self.native(f"{name}.h")),
             Room("kernel", self.native(f"{name}.cu")),
             Room("PTX", self.native(f"{name}.ptx")),
-            Room("test", ROOT / f"tests/{package}/test_{name}.py"),
-            Room("bench", ROOT / f"benches/{package}/bench_{name}.py"),
+            Room("test", ROOT / f"tests/{home}/test_{name}.py"),
+            Room("bench", ROOT / f"benches/{home}/bench_{name}.py"),
         ]
 
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The driver: found when there is one, left alone until then, and a sentence that says what is wrong."""
 
-import os
 import sys
 from pathlib import Path
 
@@ -11,6 +10,8 @@ import torch
 from patina3d.core import _native, doctor
 
 from .test_call import python
+
+LIBCUDA = Path(__file__).parents[2] / ".tools/libcuda"
 
 
 def test_the_report():
@@ -54,10 +55,7 @@ def test_no_gpu_is_one_sentence():
         assert report["gpu"] != "The GPU cannot be used: None."
 
 
-@pytest.mark.skipif(
-    not (Path(os.environ.get("PATINA3D_LIBCUDA", "/nonexistent")) / "libcuda.so.1").exists(),
-    reason="PATINA3D_LIBCUDA names no folder with libcuda.so.1",
-)
+@pytest.mark.skipif(not (LIBCUDA / "libcuda.so.1").exists(), reason="tools/libcuda.sh has not fetched a libcuda")
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
 def test_a_driver_without_a_device_is_one_sentence():
     code = """
@@ -65,7 +63,7 @@ def test_a_driver_without_a_device_is_one_sentence():
         report = doctor()
         print(report["devices"], report["gpu"])
     """
-    printed = python(code, LD_LIBRARY_PATH=os.environ["PATINA3D_LIBCUDA"])
+    printed = python(code, LD_LIBRARY_PATH=str(LIBCUDA))
     assert printed.startswith("[] The GPU cannot be used: ")
     assert printed.endswith(".\n")
 

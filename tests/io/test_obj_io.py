@@ -4,6 +4,7 @@
 import io
 import os
 import re
+import sys
 import warnings
 from pathlib import Path
 
@@ -40,7 +41,8 @@ f -1 -2 -3
 
 
 def read(text: str, **options):
-    return load_obj(io.StringIO(text), **options)
+    """What a text holds, without its materials (`test_mtl_io.py` has those)."""
+    return load_obj(io.StringIO(text), **{"load_textures": False, **options})
 
 
 def assert_same(actual: tuple, expected: tuple) -> None:
@@ -89,7 +91,7 @@ def test_without_faces_all_indices_are_empty_tensors(text):
 def test_no_warning_for_a_file_without_materials():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        _, faces, aux = read("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
+        _, faces, aux = load_obj(io.StringIO("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n"))
     assert faces.materials_idx.tolist() == [-1]
     assert aux == (None,) * 5
 
@@ -106,20 +108,20 @@ def test_each_kind_of_input_gives_the_same(tmp_path):
     expected = read(SQUARE)
     path = tmp_path / "square.obj"
     path.write_bytes(SQUARE.encode())
-    assert_same(load_obj(path), expected)
-    assert_same(load_obj(str(path)), expected)
-    assert_same(load_obj(os.fsencode(path)), expected)
-    assert_same(load_obj(io.BytesIO(SQUARE.encode())), expected)
-    assert_same(load_obj(io.StringIO("\ufeff" + SQUARE.replace("\n", "\r\n").replace(" ", "\t"))), expected)
+    assert_same(load_obj(path, load_textures=False), expected)
+    assert_same(load_obj(str(path), load_textures=False), expected)
+    assert_same(load_obj(os.fsencode(path), load_textures=False), expected)
+    assert_same(load_obj(io.BytesIO(SQUARE.encode()), load_textures=False), expected)
+    assert_same(read("\ufeff" + SQUARE.replace("\n", "\r\n").replace(" ", "\t")), expected)
     for mode in ("r", "rb"):
         with path.open(mode) as stream:
-            assert_same(load_obj(stream), expected)
+            assert_same(load_obj(stream, load_textures=False), expected)
             assert not stream.closed
 
 
 def test_bytes_that_are_not_utf8_are_harmless():
     text = SQUARE.replace("blue sky", "\xfcbel").replace("# a", "# \xe9")
-    assert_same(load_obj(io.BytesIO(text.encode("latin-1"))), read(SQUARE))
+    assert_same(load_obj(io.BytesIO(text.encode("latin-1")), load_textures=False), read(SQUARE))
 
 
 def test_a_path_manager_opens_strings_and_only_them(tmp_path):
@@ -134,8 +136,8 @@ def test_a_path_manager_opens_strings_and_only_them(tmp_path):
             return path.open(mode)
 
     manager = Scheme()
-    assert_same(load_obj("scheme://square.obj", path_manager=manager), read(SQUARE))
-    assert_same(load_obj(path, path_manager=manager), read(SQUARE))
+    assert_same(load_obj("scheme://square.obj", load_textures=False, path_manager=manager), read(SQUARE))
+    assert_same(load_obj(path, load_textures=False, path_manager=manager), read(SQUARE))
     assert manager.opened == [("scheme://square.obj", "rb")]
 
 
@@ -147,13 +149,20 @@ def test_device(device):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("v 0 0 0\n\nv 1 2\n", "line 3: vertex needs 3 numbers, got 2"),
-        ("vt 1", "line 1: texture coordinate needs 2 numbers, got 1"),
+        ("v 0 0 0\n\nv 1 2\n", "line 3: vertex does not have 3 values, got 2"),
+        ("vt 1", "line 1: texture coordinate does not have 2 values, got 1"),
         ("vn 1 x 2", 'line 1: normal needs numbers, got "x"'),
-        ("f 1 2 3/4/5/6", 'line 1: a face corner must be v, v/vt, v//vn or v/vt/vn with integers, got "3/4/5/6"'),
+        (
+            "f 1 2 3/4/5/6",
+            "line 1: Face vertices can only have 3 properties, integers in the form v, v/vt, v//vn or v/vt/vn, "
+            'got "3/4/5/6"',
+        ),
         ("f 1 2 0", "line 1: a face has vertex index 0, but indices count from 1"),
         ("v 0 0 0\nf 1 -2 1", "line 2: a face has vertex index -2, but only 1 precede it"),
-        ("vt 0 0\r\nf 1/1 2 3", "line 2: 1 of the 3 corners of a face have a texture coordinate: all or none must"),
+        (
+            "vt 0 0\r\nf 1/1 2 3",
+            "line 2: Vertex properties are inconsistent: 1 of the 3 corners of a face have a texture coordinate",
+        ),
         ("\nusemtl", "line 2: usemtl needs the name of a material"),
         ("mtllib  ", "line 1: mtllib needs a file name"),
     ],
@@ -173,8 +182,9 @@ def test_other_errors():
         load_obj(3)
     with pytest.raises(ValueError, match="load_obj: texture_wrap must be 'repeat', 'clamp' or None, got 'mirror'"):
         read(SQUARE, texture_wrap="mirror")
-    with pytest.raises(NotImplementedError, match="create_texture_atlas"):
-        read(SQUARE, create_texture_atlas=True)
+    for size in (0, -1, 2.0, True):
+        with pytest.raises(ValueError, match=f"load_obj: the size of the atlas must be .*, got {size}"):
+            read(SQUARE, texture_atlas_size=size)
 
 
 @pytest.mark.parametrize(
@@ -283,6 +293,22 @@ def test_writes_a_texture_beside_the_file(tmp_path):
     assert len(list(tmp_path.iterdir())) == 9
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are bytes on Linux alone")
+def test_names_that_are_no_text(tmp_path):
+    path = os.fsencode(tmp_path) + b"/\xff.obj"
+    with pytest.raises(FileNotFoundError):
+        load_obj(path)
+    uvs, image = torch.tensor([[0.0, 0.5], [1, 0.25]]), torch.zeros(1, 2, 3)
+    index = torch.tensor([[0, 1, 0], [1, 0, 1], [1, 1, 1]])
+    save_obj(path, VERTS, FACES, verts_uvs=uvs, faces_uvs=index, texture_map=image)
+    _, faces, aux = load_obj(path)
+    assert torch.equal(faces.verts_idx, FACES)
+    assert torch.equal(aux.texture_images["mesh"], image)
+    Path(os.fsdecode(path)).write_text("v 0")
+    with pytest.raises(ValueError, match=r"^load_obj: .*\\udcff\.obj, line 1: "):
+        load_obj(path)
+
+
 def test_texture_values_are_clamped_and_rounded(tmp_path):
     image = torch.tensor([[[-1.0, 2.0, 0.5], [float("nan"), 0.4999 / 255, 0.5001 / 255]]], requires_grad=True)
     uvs, index = torch.zeros(1, 2), torch.zeros(3, 3, dtype=torch.int64)
@@ -347,7 +373,7 @@ def test_doubles_are_not_rounded_to_singles():
 
 @pytest.mark.parametrize(("verts", "faces"), [(torch.empty(0), torch.empty(0)), (torch.empty(0, 3), FACES[:0])])
 def test_an_empty_mesh_warns_and_gives_an_empty_file(verts, faces):
-    with pytest.warns(UserWarning, match="save_obj: verts and faces are empty"):
+    with pytest.warns(UserWarning, match="save_obj: Empty 'verts' and 'faces' arguments provided"):
         assert saved(verts, faces) == ""
 
 
@@ -359,6 +385,16 @@ def test_invalid_indices_warn_and_are_written():
     normals = {"normals": torch.zeros(1, 3), "faces_normals_idx": torch.ones_like(FACES)}
     with pytest.warns(UserWarning, match="3 of 3 rows of faces_normals_idx"):
         saved(VERTS, FACES, **normals)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [{"verts_uvs": VERTS[:, :2]}, {"faces_uvs": FACES}, {"texture_map": torch.randint(255, (2, 2, 3))}],
+)
+def test_a_part_of_a_texture_is_ignored(part, tmp_path):
+    save_obj(tmp_path / "a.obj", VERTS, FACES, **part)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.obj"]
+    assert (tmp_path / "a.obj").read_text() == saved(VERTS, FACES)
 
 
 @pytest.mark.parametrize(
@@ -381,8 +417,10 @@ def test_invalid_indices_warn_and_are_written():
         ({"verts_uvs": VERTS}, ValueError, r"verts_uvs must have shape \(\., 2\), got \(4, 3\)"),
         ({"faces_uvs": FACES[:2]}, ValueError, r"faces_uvs must have one row for each face"),
         ({"faces_uvs": FACES.double()}, ValueError, "faces_uvs must hold integers, got torch.float64"),
+        ({"verts_colors": VERTS[:2]}, ValueError, r"verts_colors must have one row for each vertex, \(4, 3\), got"),
         ({"texture_map": torch.zeros(2, 2, 4)}, ValueError, r"shape \(H, W, 3\), H, W > 0, got \(2, 2, 4\)"),
-        ({"texture_map": torch.zeros(2, 2, 3).byte()}, ValueError, "texture_map must be floating, values in"),
+        ({"verts_uvs": VERTS[:, :2], "faces_uvs": FACES, "texture_map": torch.zeros(2, 2, 3).byte()}, ValueError,
+         r"texture_map must be floating, values in \[0, 1\], got torch.uint8"),
         ({"texture_map": [1]}, TypeError, "texture_map must be a tensor, got list"),
         ({"f": 3}, TypeError, "f must be a path or a writable stream, got int"),
         ({"verts_uvs": VERTS[:, :2], "faces_uvs": FACES, "texture_map": torch.zeros(2, 2, 3)}, ValueError,
@@ -461,7 +499,8 @@ def test_spelling_of_blanks_does_not_matter(lines, blank):
 def test_loads_files_as_one_batch(tmp_path, device):
     (tmp_path / "a.obj").write_text(SQUARE)
     triangle = "v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n"
-    batch = load_objs_as_meshes([tmp_path / "a.obj", io.StringIO(triangle), str(tmp_path / "a.obj")], device=device)
+    files = [tmp_path / "a.obj", io.StringIO(triangle), str(tmp_path / "a.obj")]
+    batch = load_objs_as_meshes(files, device=device, load_textures=False)
     verts, faces, _ = read(SQUARE)
     assert batch.device.type == device.type
     assert batch.num_verts_per_mesh().tolist() == [4, 3, 4]
@@ -474,8 +513,8 @@ def test_loads_files_as_one_batch(tmp_path, device):
 
 def test_batches_of_none_and_one():
     assert len(load_objs_as_meshes([])) == 0
-    assert load_objs_as_meshes([io.StringIO(SQUARE)]).num_faces_per_mesh().tolist() == [5]
+    assert load_objs_as_meshes([io.StringIO(SQUARE)], load_textures=False).num_faces_per_mesh().tolist() == [5]
     with pytest.raises(TypeError, match="load_objs_as_meshes: files must be a list of paths or streams, got str"):
         load_objs_as_meshes("a.obj")
     with pytest.raises(ValueError, match="load_obj: <StringIO>, line 1"):
-        load_objs_as_meshes([io.StringIO(SQUARE), io.StringIO("v 1")])
+        load_objs_as_meshes([io.StringIO("f"), io.StringIO("v 1")])

@@ -156,7 +156,8 @@ def test_errors_name_the_file_and_the_line(tmp_path):
     path = tmp_path / "bad.ply"
     path.write_bytes(triangles_file("3 0 1\n", 1).getvalue())
     for source in (path, str(path)):
-        message = f"load_ply: {path}, line 13: property vertex_index is a list of 3 items, got 2"
+        message = f"load_ply: {path}, line 13: A line of face data did not have the specified length: "
+        message += "property vertex_index is a list of 3 items, got 2"
         with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
             load_ply(source)
 
@@ -171,17 +172,17 @@ VERTEX = "element vertex 1\nproperty float x\nproperty float y\nproperty float z
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        (io.BytesIO(), r"<BytesIO>, line 1: the first line must be"),
+        (io.BytesIO(), r"<BytesIO>, line 1: Invalid file header: the first line must be"),
         (io.BytesIO(b"ply\nformat ascii 1.0\n"), r"<BytesIO>, line 2: the header ends without end_header"),
-        (ply(VERTEX, b"\0" * 11, "binary_little_endian"), "<BytesIO>: the file ends inside record 1 of the 1"),
-        (ply(VERTEX, b"\0" * 13, "binary_little_endian"), r"<BytesIO>: 1 bytes follow the last element"),
+        (ply(VERTEX, b"\0" * 11, "binary_little_endian"), "<BytesIO>: Not enough data for vertex: .* record 1 of"),
+        (ply(VERTEX, b"\0" * 13, "binary_little_endian"), "<BytesIO>: Extra data at end of file: 1 bytes"),
         (io.StringIO(cube("binary_big_endian").getvalue().decode("latin-1")), "a binary file needs a stream of bytes"),
-        (ply("element v 1\nproperty float x\n", "1\n"), "must be an element vertex with the properties x, y and z"),
+        (ply("element v 1\nproperty float x\n", "1\n"), "Invalid vertices in file: there must be an"),
         (ply(VERTEX.replace("z", "w"), "1 2 3\n"), "must be an element vertex with the properties x, y and z"),
         (ply(VERTEX.replace("float z", "list uchar float z"), "1 2 1 3\n"), "x, y and z, all scalars"),
-        (triangles_file("2 0 1\n", 1), "a face must have 3 corners or more, got 2 in face 0"),
-        (triangles_file("3 0 1 2\n0\n", 2), "a face must have 3 corners or more, got 0 in face 1"),
-        (one_face("property list uchar float i\n", "3 0 0 0\n"), "must hold integers, got float32"),
+        (triangles_file("2 0 1\n", 1), "Faces must have at least 3 vertices, got 2 in face 0"),
+        (triangles_file("3 0 1 2\n0\n", 2), "Faces must have at least 3 vertices, got 0 in face 1"),
+        (one_face("property list uchar float i\n", "3 0 0 0\n"), "the corners of faces must be integers, got float"),
         (one_face("property int i\n", "1\n"), r"the element face must have a list property .*, got \[\]"),
         (one_face("property list char int i\nproperty list char int j\n", "0 0\n"), r"got \['i', 'j'\]"),
         (
@@ -310,7 +311,7 @@ def test_any_tensor_is_written_by_value(device):
 @pytest.mark.parametrize("faces", [None, FACES, torch.empty(0)])
 def test_without_vertices_only_a_header_is_written(ascii, faces):
     for verts in (torch.empty(0), torch.empty(0, 3)):
-        with pytest.warns(UserWarning, match="save_ply: verts are empty") as caught:
+        with pytest.warns(UserWarning, match="save_ply: Empty 'verts' provided") as caught:
             assert saved(verts, faces, ascii=ascii) == header("ascii" if ascii else NATIVE, 0, None)
         assert len(caught) == 1
 

@@ -6,15 +6,22 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from torch.autograd import gradcheck, gradgradcheck
+from torch.autograd import forward_ad, gradcheck, gradgradcheck
 from torch.nn.functional import cosine_similarity, normalize
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from patina3d.core import _native
 from patina3d.loss import chamfer_distance
+from patina3d.loss._reference.chamfer import nearest_both_ways
+from patina3d.ops import knn_points
 from patina3d.structures import Pointclouds
 
 emulated = pytest.mark.emulated
 laws = settings(max_examples=15, deadline=None)
 seeds = st.integers(0, 2**31 - 1)
+
+# Torch's own machinery uses what torch deprecates.
+torch_warns = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
 
 REDUCTIONS = [(b, p) for p in ("mean", "sum", "max") for b in ("mean", "sum", None)] + [(None, None)]
 
@@ -320,8 +327,8 @@ X = torch.rand(2, 4, 3)
 @pytest.mark.parametrize(
     ("error", "message", "arguments"),
     [
-        (ValueError, 'batch_reduction must be "mean", "sum" or None, got "max"', {"batch_reduction": "max"}),
-        (ValueError, 'point_reduction must be "mean", "sum", "max" or None, got "min"', {"point_reduction": "min"}),
+        (ValueError, 'batch_reduction must be one of "mean", "sum" or None, got "max"', {"batch_reduction": "max"}),
+        (ValueError, 'point_reduction must be one of .*, got "min"', {"point_reduction": "min"}),
         (ValueError, "batch_reduction must be None when point_reduction is None", {"point_reduction": None}),
         (ValueError, "norm must be 1 or 2, got 3", {"norm": 3}),
         (
@@ -341,7 +348,11 @@ X = torch.rand(2, 4, 3)
         (ValueError, "y_normals must have 3 channels, got 2", {"x_normals": X, "y_normals": X[..., :2]}),
         (ValueError, "weights must be of shape (2,), got (3,)", {"weights": torch.ones(3)}),
         (ValueError, "weights must be non-negative, got [1.0, -1.0]", {"weights": torch.tensor([1.0, -1])}),
-        (ValueError, "x must be a torch.Tensor or Pointclouds, got list", {"x": [0.0]}),
+        (ValueError, "x must be one of Pointclouds objects or torch.Tensor, got list", {"x": [0.0]}),
+        (TypeError, "x must be float32 or float64, got int64", {"x": X.long()}),
+        (TypeError, "y must be float32, got float64", {"y": X.double()}),
+        (TypeError, "x_lengths must be int64, got int32", {"x_lengths": torch.tensor([4, 4], dtype=torch.int32)}),
+        (ValueError, "x must be of at least one coordinate a point, got 0", {"x": X[..., :0], "y": X[..., :0]}),
     ],
 )
 def test_errors(error, message, arguments):
@@ -350,10 +361,263 @@ def test_errors(error, message, arguments):
     assert str(caught.value).replace("'", '"').startswith(f"chamfer_distance: {message}")
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
-def test_compile():
-    compiled = torch.compile(lambda x, y: chamfer_distance(x, y)[0], fullgraph=True, backend="aot_eager")
-    x = X.clone().requires_grad_()
-    got, want = compiled(x, X + 1), chamfer_distance(x, X + 1)[0]
+@torch_warns
+def test_compile(device):
+    batch = Batch(torch.float32, device)
+    leaves = batch.x.requires_grad_(), batch.y.requires_grad_()
+
+    def loss(x: Tensor, y: Tensor) -> Tensor:
+        distances, normals = chamfer_distance(x, y, x_normals=batch.x_normals, y_normals=batch.y_normals)
+        return distances + normals
+
+    for dynamic in (False, True):
+        compiled = torch.compile(loss, fullgraph=True, backend="aot_eager", dynamic=dynamic)
+        got, want = compiled(*leaves), loss(*leaves)
+        torch.testing.assert_close(got, want)
+        torch.testing.assert_close(torch.autograd.grad(got, leaves), torch.autograd.grad(want, leaves))
+
+
+# The operator: nearest points both ways.
+
+
+def both_ways(x: Tensor, y: Tensor, *lengths: Tensor | None, norm: int = 2) -> tuple[Tensor, ...]:
+    """As the definition returns them, with gradients."""
+    ends = lengths or (None, None)
+    dists_x, dists_y = chamfer_distance(x, y, *ends, norm=norm, batch_reduction=None, point_reduction=None)[0]
+    _, idx_x, _, idx_y = torch.ops.patina3d.chamfer_forward(x.detach(), y.detach(), *ends, norm)
+    return dists_x, idx_x, dists_y, idx_y
+
+
+@emulated
+@pytest.mark.parametrize("norm", [1, 2])
+@pytest.mark.parametrize("d", [1, 2, 3, 5, 40])
+def test_nearest_by_definition(d, norm, device):
+    batch = Batch(device=device, d=d)
+    for ends in ((), (batch.x_lengths, batch.y_lengths)):
+        for x, y, lengths in ((batch.x, batch.y, ends), (batch.y, batch.x, ends[::-1])):
+            for got, want in zip(
+                both_ways(x, y, *lengths, norm=norm), nearest_both_ways(x, y, *lengths, norm=norm), strict=True
+            ):
+                torch.testing.assert_close(got, want, rtol=1e-13, atol=0)
+
+
+def same_as_knn(x: Tensor, y: Tensor, lengths: tuple[Tensor | None, Tensor | None], norm: int = 2) -> None:
+    found = torch.ops.patina3d.chamfer_forward(x, y, *lengths, norm)
+    want = (
+        *knn_points(x, y, *lengths, norm=norm)[:2],
+        *knn_points(y, x, *reversed(lengths), norm=norm)[:2],
+    )
+    for a, b in zip(found, want, strict=True):
+        torch.testing.assert_close(a, b[..., 0], rtol=0, atol=0, equal_nan=True)
+
+
+@emulated
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    ("n", "num_x", "num_y"), [(1, 1, 1), (3, 17, 64), (2, 200, 65), (1, 700, 90), (0, 5, 5), (2, 0, 5), (2, 5, 0)]
+)
+def test_nearest_has_the_bits_of_knn(n, num_x, num_y, dtype, device):
+    for d in (1, 3, 6):
+        x, y = (torch.randn((n, p, d), device=device).to(dtype) for p in (num_x, num_y))
+        lengths = torch.randint(num_x + 1, (n,), device=device), torch.randint(num_y + 1, (n,), device=device)
+        for norm in (1, 2):
+            same_as_knn(x, y, (None, None), norm)
+            same_as_knn(x, y, lengths, norm)
+        # A lattice: nearly everything is a tie.
+        same_as_knn(x.round(), y.round(), lengths)
+
+
+def test_large_clouds_have_the_bits_of_knn():
+    # Large enough for trees, beside a small one.
+    x, y = torch.rand(2, 5000, 3), torch.rand(2, 4500, 3)
+    same_as_knn(x, y, (torch.tensor([5000, 30]), None))
+    same_as_knn(x.double(), y.double(), (None, None))
+
+
+@emulated
+def test_nearest_where_distances_are_not_finite(device):
+    nan, inf = float("nan"), float("inf")
+    x = torch.tensor([[[0.0, 0.0], [nan, 0.0], [inf, 0.0], [1e30, 0.0]]], device=device)
+    y = torch.tensor([[[nan, 1], [3, 4], [inf, 0], [1, 1], [-inf, nan], [1e38, 0], [0, 0]]], device=device)
+    for norm in (1, 2):
+        same_as_knn(x, y, (None, None), norm)
+        same_as_knn(x, torch.full_like(y, nan), (None, None), norm)
+
+
+@emulated
+def test_lengths_are_clamped(device):
+    batch = Batch(device=device)
+    beyond, negative = torch.full((4,), 1000, device=device), torch.full((4,), -5, device=device)
+    same_as_knn(batch.x, batch.y, (beyond, negative))
+    same_as_knn(batch.x, batch.y, (beyond, beyond))
+
+
+@emulated
+@pytest.mark.parametrize("norm", [1, 2])
+def test_gradient_equals_that_of_the_definition(norm, device):
+    for d in (1, 3, 5):
+        batch = Batch(device=device, d=d)
+        # The same points again, so that one is the nearest of many; and equal points.
+        x, y = batch.x.requires_grad_(), batch.y[:, [0, 1, 0, 0, 1, 2, 3, 4, 5]].clone()
+        y[:, 3] = x.detach()[:, 0]
+        y.requires_grad_()
+        upstream = [torch.randn((4, p), dtype=torch.float64, device=device) for p in (6, 9)]
+        for ends in ((), (batch.x_lengths, batch.y_lengths)):
+            got = torch.autograd.grad(both_ways(x, y, *ends, norm=norm)[::2], (x, y), upstream)
+            want = torch.autograd.grad(nearest_both_ways(x, y, *ends, norm=norm)[::2], (x, y), upstream)
+            for a, b in zip(got, want, strict=True):
+                torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
+
+
+@emulated
+@pytest.mark.parametrize("norm", [1, 2])
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_gradient_alone_is_that_of_both(which, norm, device):
+    batch = Batch(device=device)
+    both = [batch.x.clone().requires_grad_(), batch.y.clone().requires_grad_()]
+    alone = [batch.x, batch.y]
+    alone[which] = alone[which].clone().requires_grad_()
+    losses = [sum(d.square().sum() for d in both_ways(*points, norm=norm)[::2]) for points in (both, alone)]
+    want, got = (
+        torch.autograd.grad(loss, points[which], create_graph=True)[0]
+        for loss, points in zip(losses, (both, alone), strict=True)
+    )
+    assert torch.equal(got, want)
+    # And its own gradient, which is a sum over the same pairs.
+    want, got = (
+        torch.autograd.grad(gradient.square().sum(), points[which])[0]
+        for gradient, points in zip((want, got), (both, alone), strict=True)
+    )
     torch.testing.assert_close(got, want)
-    torch.testing.assert_close(torch.autograd.grad(got, x), torch.autograd.grad(want, x))
+
+
+def test_a_gradient_that_nobody_asks_for_is_not_computed():
+    found = []
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            result = func(*args, **(kwargs or {}))
+            found.extend(result if "chamfer_backward" in str(func) else [])
+            return result
+
+    x, y = torch.rand(1, 4, 3), torch.rand(1, 5, 3, requires_grad=True)
+    loss, _ = chamfer_distance(x, y)
+    with Watch():
+        loss.backward()
+    assert [grad.shape for grad in found] == [y.shape]
+
+
+def test_the_gradient_is_blind_to_which_cloud_is_x():
+    x, y = torch.rand(2, 40, 3, requires_grad=True), torch.rand(2, 70, 3, requires_grad=True)
+    there = torch.autograd.grad(chamfer_distance(x, y)[0], (x, y))
+    back = torch.autograd.grad(chamfer_distance(y, x)[0], (x, y))
+    assert all(map(torch.equal, there, back))
+
+
+@pytest.mark.parametrize("norm", [1, 2])
+def test_second_gradients_with_lengths(norm):
+    batch = Batch()
+    leaves = batch.x.requires_grad_(), batch.y.requires_grad_()
+    ends = (batch.x_lengths, batch.y_lengths)
+    assert gradgradcheck(lambda x, y: tuple(d.square() for d in both_ways(x, y, *ends, norm=norm)[::2]), leaves)
+
+
+@emulated
+def test_backward_takes_an_index_out_of_range_for_no_choice(device):
+    x, y = torch.rand((1, 3, 3), device=device), torch.rand((1, 4, 3), device=device)
+    idx_x = torch.tensor([[0, -1, 2**40]], device=device)
+    idx_y = torch.tensor([[3, 1, -(2**40), 1]], device=device)
+    grad_x, grad_y = torch.rand((1, 3), device=device), torch.rand((1, 4), device=device)
+    in_y, in_x = (idx_x >= 0) & (idx_x < 4), (idx_y >= 0) & (idx_y < 3)
+    backward = _native.ops.chamfer_backward
+    got = backward(x, y, None, None, 2, idx_x, idx_y, grad_x, grad_y, True, True)
+    want = backward(x, y, None, None, 2, idx_x * in_y, idx_y * in_x, grad_x * in_y, grad_y * in_x, True, True)
+    for a, b in zip(got, want, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_the_same_bits_for_every_number_of_threads_and_in_every_run():
+    x, y = torch.randn(2, 700, 3, requires_grad=True), torch.randn(2, 300, 3, requires_grad=True)
+
+    def everything() -> tuple[Tensor, ...]:
+        loss, _ = chamfer_distance(x, y)
+        return loss, *both_ways(x, y), *torch.autograd.grad(loss, (x, y))
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        want = everything()
+        for threads in (1, 2, 2, 5):
+            torch.set_num_threads(threads)
+            for a, b in zip(everything(), want, strict=True):
+                assert torch.equal(a, b)
+    finally:
+        torch.set_num_threads(before)
+
+
+@emulated
+def test_strides_and_lazy_negation(device):
+    batch = Batch(device=device)
+    want = chamfer_distance(batch.x, batch.y, batch.x_lengths, batch.y_lengths)[0]
+    transposed = batch.x.transpose(1, 2).contiguous().transpose(1, 2)
+    negated = torch._neg_view(-batch.y)
+    assert negated.is_neg()
+    lengths = batch.x_lengths.repeat_interleave(3)[::3]
+    assert chamfer_distance(transposed, negated, lengths, batch.y_lengths)[0] == want
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("norm", [1, 2])
+def test_cuda_gives_the_bits_of_the_cpu(norm, dtype):
+    for d in (2, 3, 40):
+        x, y = torch.randn(2, 300, d, dtype=dtype), torch.randn(2, 500, d, dtype=dtype)
+        upstream = torch.rand(2, 300, dtype=dtype), torch.rand(2, 500, dtype=dtype)
+        results = []
+        for device in ("cpu", "cuda"):
+            leaves = [points.to(device).requires_grad_() for points in (x, y)]
+            found = both_ways(*leaves, norm=norm)
+            gradients = torch.autograd.grad(found[::2], leaves, [grad.to(device) for grad in upstream])
+            results.append([value.cpu() for value in (*found, *gradients)])
+        for here, there in zip(*results, strict=True):
+            assert torch.equal(here, there)
+
+
+@torch_warns
+def test_opcheck(device):
+    batch = Batch(torch.float32, device)
+    for ends in ((None, None), (batch.x_lengths, batch.y_lengths)):
+        arguments = (batch.x, batch.y, *ends, 2)
+        torch.library.opcheck(torch.ops.patina3d.chamfer_forward.default, arguments)
+        dists_x, idx_x, dists_y, idx_y = torch.ops.patina3d.chamfer_forward(*arguments)
+        for wanted in ((True, True), (False, True)):
+            torch.library.opcheck(
+                torch.ops.patina3d.chamfer_backward.default, (*arguments, idx_x, idx_y, dists_x, dists_y, *wanted)
+            )
+
+
+def test_functional_gradient(device):
+    batch = Batch(device=device)
+    got = torch.func.grad(lambda x: chamfer_distance(x, batch.y)[0])(batch.x)
+    (want,) = torch.autograd.grad(chamfer_distance(batch.x.requires_grad_(), batch.y)[0], batch.x)
+    assert got.abs().sum() > 0
+    torch.testing.assert_close(got, want)
+
+
+@torch_warns
+def test_forward_mode_is_an_error_not_zero():
+    with pytest.raises(NotImplementedError, match="jvp"):
+        torch.func.jvp(lambda x: chamfer_distance(x, X)[0], (X + 1,), (X,))
+    with forward_ad.dual_level(), pytest.raises(NotImplementedError, match="jvp"):
+        chamfer_distance(X, forward_ad.make_dual(X + 1, X))
+
+
+def test_the_bare_operators_have_no_derivative():
+    leaf = (X + 1).requires_grad_()
+    dists_x, idx_x, dists_y, idx_y = torch.ops.patina3d.chamfer_forward(leaf, X, None, None, 2)
+    with pytest.raises(RuntimeError, match="patina3d::chamfer_forward has no derivative of its own"):
+        dists_x.sum().backward()
+    grads = torch.ones_like(dists_x), torch.ones_like(dists_y)
+    (gradient,) = torch.ops.patina3d.chamfer_backward(leaf, X, None, None, 2, idx_x, idx_y, *grads, True, False)
+    with pytest.raises(RuntimeError, match="patina3d::chamfer_backward has no derivative of its own"):
+        gradient.sum().backward()

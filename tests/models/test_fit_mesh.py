@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from patina3d.models import FitSettings, MeshFit, views_around
-from patina3d.models.fit_mesh import silhouette_loss
-from patina3d.renderer import TexturesVertex
+from patina3d.models.fit_mesh import silhouette_loss, soft_silhouette
+from patina3d.renderer import BlendParams, MeshRasterizer, RasterizationSettings, TexturesVertex
 from patina3d.structures import Meshes
 from patina3d.utils import ico_sphere
 
@@ -27,7 +27,7 @@ def views():
 
 
 def test_the_loss_falls(views):
-    fit = MeshFit(views, dataclasses.replace(SETTINGS, iterations=30))
+    fit = MeshFit(views, dataclasses.replace(SETTINGS, iterations=30, learning_rate=0.1))
     losses = [fit.advance()["silhouette"] for _ in range(30)]
     assert sum(losses[-4:]) < 0.5 * sum(losses[:4])
 
@@ -83,6 +83,24 @@ def test_a_checkpoint_of_other_settings_is_refused(views, tmp_path):
     other = MeshFit(views, dataclasses.replace(SETTINGS, sigma=1e-3))
     with pytest.raises(ValueError, match="same settings, got other sigma"):
         other.load(tmp_path / "checkpoint.pt")
+
+
+def test_the_inside_of_a_soft_silhouette_is_opaque_and_its_outline_alone_has_a_gradient(views):
+    ball = ico_sphere(3).scale_verts(0.7)
+    verts = ball.verts_padded().requires_grad_()
+    blend = BlendParams(sigma=1e-4)
+    settings = RasterizationSettings(image_size=64, blur_radius=9.2 * blend.sigma, faces_per_pixel=16)
+    fragments = MeshRasterizer(views.cameras[[0]], settings)(ball.update_padded(verts))
+    silhouette = soft_silhouette(fragments, blend)
+    hard = (fragments.pix_to_face >= 0) & (fragments.dists < 0)
+    covered = hard.any(-1)
+    inside = -torch.nn.functional.max_pool2d(-covered[None].float(), 3, 1, 1)[0] > 0
+    assert inside.sum() > 500
+    assert (silhouette[inside] == 1).all()
+    assert torch.autograd.grad(silhouette[inside].sum(), verts, retain_graph=True)[0].abs().max() == 0
+    outline = silhouette[(silhouette > 0) & ~covered]
+    assert len(outline) > 20
+    assert torch.autograd.grad(outline.sum(), verts)[0].abs().max() > 0
 
 
 def test_silhouette_loss_is_one_minus_intersection_over_union():

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.autograd import forward_ad, gradcheck, gradgradcheck
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from patina3d.core import _native
 from patina3d.ops import knn_gather, knn_points
@@ -86,6 +87,44 @@ def test_gradient_equals_that_of_the_definition(norm, k, device):
         want = torch.autograd.grad(reference(p1, p2, *ends, norm=norm, K=k)[0], leaves, upstream)
         for a, b in zip(got, want, strict=True):
             torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
+
+
+@emulated
+@pytest.mark.parametrize("norm", [1, 2])
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_gradient_alone_is_that_of_both(which, norm, device):
+    p1, p2, *ends = ragged(3, torch.float64, device)
+    both = [p1.clone().requires_grad_(), p2.clone().requires_grad_()]
+    alone = [p1, p2]
+    alone[which] = alone[which].clone().requires_grad_()
+    dists = [knn_points(*points, *ends, norm=norm, K=5).dists for points in (both, alone)]
+    want, got = (
+        torch.autograd.grad(found.square().sum(), points[which], create_graph=True)[0]
+        for found, points in zip(dists, (both, alone), strict=True)
+    )
+    assert torch.equal(got, want)
+    # And its own gradient, which is a sum over the same pairs.
+    want, got = (
+        torch.autograd.grad(gradient.square().sum(), points[which])[0]
+        for gradient, points in zip((want, got), (both, alone), strict=True)
+    )
+    torch.testing.assert_close(got, want)
+
+
+def test_a_gradient_that_nobody_asks_for_is_not_computed():
+    found = []
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            result = func(*args, **(kwargs or {}))
+            found.extend(result if "knn_backward" in str(func) else [])
+            return result
+
+    p1, p2 = torch.rand(1, 4, 3), torch.rand(1, 5, 3, requires_grad=True)
+    dists = knn_points(p1, p2, K=2).dists.sum()
+    with Watch():
+        dists.backward()
+    assert [x.shape for x in found] == [p2.shape]
 
 
 @pytest.mark.parametrize("norm", [1, 2])
@@ -236,6 +275,14 @@ def test_lengths_are_clamped(device):
         assert torch.equal(a, b)
     assert not knn_points(p1, p2, negative, K=4).dists.any()
     assert not knn_points(p1, p2, None, negative, K=4).dists.any()
+    # More slots than points, and lengths that claim even more.
+    more = p2.shape[1] + 2
+    found = knn_points(p1, p2.requires_grad_(), None, beyond, K=more, return_nn=True)
+    assert not found.knn[..., -2:, :].any()
+    upstream = torch.zeros_like(found.knn)
+    upstream[..., -2:, :] = 1
+    (grad,) = torch.autograd.grad(found.knn, p2, upstream)
+    assert not grad.any()
 
 
 def test_neighbours_of_padding(device):
@@ -314,12 +361,37 @@ def test_the_same_bits_for_every_number_of_threads_and_in_every_run():
         torch.set_num_threads(before)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("norm", [1, 2])
+@pytest.mark.parametrize("k", [1, 8, 40])
+def test_large_clouds_give_the_bits_of_their_parts(k, norm, dtype):
+    # Large clouds are searched by a tree, parts of them by brute force. Half of the points lie on a lattice: ties.
+    p1, p2 = torch.rand(2, 2500, 3, dtype=dtype), torch.rand(2, 6000, 3, dtype=dtype)
+    p1[:, ::2], p2[:, ::2] = (p1[:, ::2] * 8).round() / 8, (p2[:, ::2] * 8).round() / 8
+    lengths2 = torch.tensor([6000, 5000])
+    before = torch.get_num_threads()
+    try:
+        found = []
+        for threads in (1, 2, 5):
+            torch.set_num_threads(threads)
+            found.append(knn_points(p1, p2, None, lengths2, norm=norm, K=k))
+    finally:
+        torch.set_num_threads(before)
+    for other in found[1:]:
+        assert torch.equal(other.dists, found[0].dists)
+        assert torch.equal(other.idx, found[0].idx)
+    rows = torch.arange(0, 2500, 25)
+    part = knn_points(p1[:, rows], p2, None, lengths2, norm=norm, K=k)
+    assert torch.equal(found[0].dists[:, rows], part.dists)
+    assert torch.equal(found[0].idx[:, rows], part.idx)
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("norm", [1, 2])
 def test_cuda_gives_the_bits_of_the_cpu(norm, dtype):
-    for d, k in ((3, 1), (3, 8), (2, 20), (40, 40)):
-        p1, p2 = torch.randn(2, 300, d, dtype=dtype), torch.randn(2, 500, d, dtype=dtype)
+    for d, k, points in ((3, 1, 300), (3, 8, 300), (3, 8, 6000), (3, 1, 6000), (2, 20, 300), (40, 40, 300)):
+        p1, p2 = torch.randn(2, points, d, dtype=dtype), torch.randn(2, points + 200, d, dtype=dtype)
         here, there = knn_points(p1, p2, norm=norm, K=k), knn_points(p1.cuda(), p2.cuda(), norm=norm, K=k)
         assert torch.equal(here.dists, there.dists.cpu())
         assert torch.equal(here.idx, there.idx.cpu())
@@ -368,9 +440,10 @@ INTEGERS = torch.tensor([4], dtype=torch.int32)
         (ValueError, r"p2 must be of shape \(N, P2, D\) = \(1, _, 3\), got \(1, 4, 2\)", {"p2": P[..., :2]}),
         (ValueError, "p1 must be of at least one coordinate a point, got 0", {"p1": P[..., :0], "p2": P[..., :0]}),
         (ValueError, r"lengths2 must be of shape \(N,\) = \(1,\), got \(2,\)", {"lengths2": torch.tensor([4, 4])}),
-        (ValueError, "norm must be 1 or 2, got 3", {"norm": 3}),
+        (ValueError, "norm must be 1 or 2, got 3. Support for 1 or 2 norm.", {"norm": 3}),
         (ValueError, "K must be at least 0, got -1", {"K": -1}),
         (ValueError, "K must be so small that the result can be addressed", {"K": 2**62}),
+        (ValueError, "K must be so small that the result can be addressed", {"K": 2**63}),
     ],
 )
 def test_errors(error, message, arguments):
@@ -389,8 +462,9 @@ def test_backward_takes_an_index_out_of_range_for_an_empty_slot():
     p1, p2, grad = torch.rand(1, 4, 3), torch.rand(1, 5, 3), torch.rand(1, 4, 2)
     idx = torch.tensor([[[0, -1], [3, 5], [2**40, 1], [-(2**40), 7]]])
     inside = (idx >= 0) & (idx < 5)
-    expected = _native.ops.knn_backward(p1, p2, None, None, 2, idx * inside, grad * inside)
-    for got, want in zip(_native.ops.knn_backward(p1, p2, None, None, 2, idx, grad), expected, strict=True):
+    expected = _native.ops.knn_backward(p1, p2, None, None, 2, idx * inside, grad * inside, True, True)
+    gradients = _native.ops.knn_backward(p1, p2, None, None, 2, idx, grad, True, True)
+    for got, want in zip(gradients, expected, strict=True):
         torch.testing.assert_close(got, want)
 
 
@@ -403,7 +477,7 @@ def test_opcheck(device):
     for ends in ((None, None), (lengths1, lengths2)):
         torch.library.opcheck(torch.ops.patina3d.knn_forward.default, (p1, p2, *ends, 2, 3))
         dists, idx, _ = knn_points(p1, p2, *ends, K=3)
-        torch.library.opcheck(torch.ops.patina3d.knn_backward.default, (p1, p2, *ends, 2, idx, dists))
+        torch.library.opcheck(torch.ops.patina3d.knn_backward.default, (p1, p2, *ends, 2, idx, dists, True, False))
 
 
 @torch_warns
@@ -450,7 +524,7 @@ def test_the_bare_operators_have_no_derivative():
     dists, idx = torch.ops.patina3d.knn_forward(leaf, P, None, None, 2, 1)
     with pytest.raises(RuntimeError, match="patina3d::knn_forward has no derivative of its own"):
         dists.sum().backward()
-    gradient, _ = torch.ops.patina3d.knn_backward(leaf, P, None, None, 2, idx, torch.ones(1, 4, 1))
+    (gradient,) = torch.ops.patina3d.knn_backward(leaf, P, None, None, 2, idx, torch.ones(1, 4, 1), True, False)
     with pytest.raises(RuntimeError, match="patina3d::knn_backward has no derivative of its own"):
         gradient.sum().backward()
     with pytest.raises(RuntimeError, match=r"no derivative|setup_context"):

@@ -156,10 +156,10 @@ def test_no_samples():
 
 def test_errors():
     none = torch.zeros(0, 3)
-    with pytest.raises(ValueError, match="sample_points_from_meshes: meshes must hold at least one face"):
+    with pytest.raises(ValueError, match="sample_points_from_meshes: Meshes are empty"):
         sample_points_from_meshes(Meshes([none], [none.long()]))
     for bad in (float("nan"), float("inf")):
-        with pytest.raises(ValueError, match="meshes must have finite vertices"):
+        with pytest.raises(ValueError, match="Meshes contain nan or inf"):
             sample_points_from_meshes(Meshes([TRIANGLE + torch.tensor([0, 0, bad])], [FACE]))
-    with pytest.raises(ValueError, match="meshes must have textures when return_textures is set, got none"):
+    with pytest.raises(ValueError, match="Meshes do not contain textures"):
         sample_points_from_meshes(Meshes([TRIANGLE], [FACE]), return_textures=True)

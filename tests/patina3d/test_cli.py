@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import imageio.v3 as iio
+import numpy as np
 import pytest
 
 from patina3d.cli import main
@@ -71,7 +72,7 @@ def test_fit_writes_mesh_metrics_and_pictures(fitted):
     assert 0 < metrics["silhouette_iou"] <= 1
     assert 0 < metrics["chamfer"] < metrics["chamfer_start"] * 1.5
     assert list(metrics["f1"]) == ["0.1", "0.3", "0.5"]
-    assert iio.imread(fitted / "views.png").shape == (4 * 224, 2 * 224, 3)
+    assert iio.imread(fitted / "views.png").shape == (2 * 224, 4 * 224, 3)
     assert len(iio.imread(fitted / "turntable.gif")) == 24
 
 
@@ -102,16 +103,26 @@ def test_an_interrupted_fit_leaves_a_checkpoint_that_resume_continues_from(tmp_p
     assert patina3d(*options, "--resume").returncode == 0
     assert json.loads((tmp_path / "metrics.json").read_text())["iterations"] == 5
     assert not (tmp_path / "checkpoint.pt").exists()
+    assert patina3d(*options[:-1], tmp_path / "unbroken").returncode == 0
+    assert (tmp_path / "fitted.obj").read_bytes() == (tmp_path / "unbroken" / "fitted.obj").read_bytes()
 
 
 def test_what_the_user_got_wrong_is_one_sentence_and_exit_code_2(tmp_path):
     (tmp_path / "bad.obj").write_text("v 0 0 zero\n")
     (tmp_path / "empty.obj").write_text("# nothing\n")
+    (tmp_path / "point.obj").write_text("v 1 1 1\n" * 3 + "f 1 2 3\n")
+    (tmp_path / "nan.obj").write_text("v 0 0 nan\nv 0 1 0\nv 1 0 0\nf 1 2 3\n")
+    (tmp_path / "range.obj").write_text("v 0 0 0\nv 0 1 0\nv 1 0 0\nf 1 2 9\n")
+    (tmp_path / "bad.ply").write_text("ply\nformat ascii 1.0\nelement vertex many\n")
     (tmp_path / "mesh.xyz").write_text("0 0 0\n")
     assert_one_sentence(patina3d("fit", tmp_path / "none.obj"), "none.obj", "no file")
     assert_one_sentence(patina3d("fit", tmp_path / "bad.obj"), "bad.obj", "line 1")
     assert_one_sentence(patina3d("fit", tmp_path / "empty.obj"), "empty.obj", "no faces")
-    assert_one_sentence(patina3d("fit", tmp_path / "mesh.xyz"), "mesh.xyz", ".obj or .ply")
+    assert_one_sentence(patina3d("fit", tmp_path / "point.obj"), "no extent")
+    assert_one_sentence(patina3d("fit", tmp_path / "nan.obj"), "nan.obj", "not finite")
+    assert_one_sentence(patina3d("fit", tmp_path / "range.obj"), "range.obj", "vertex 8")
+    assert_one_sentence(patina3d("fit", tmp_path / "bad.ply"), "bad.ply", "line 3")
+    assert_one_sentence(patina3d("fit", tmp_path / "mesh.xyz"), "mesh.xyz", ".obj", ".glb")
     assert_one_sentence(patina3d("fit", "sphere", "--device", "tpu"), "--device", "tpu")
     assert_one_sentence(patina3d("fit", "sphere", "--resume", "--out", tmp_path), "--resume", "checkpoint")
 
@@ -119,6 +130,34 @@ def test_what_the_user_got_wrong_is_one_sentence_and_exit_code_2(tmp_path):
 def test_an_unwritable_folder_is_one_sentence(tmp_path):
     (tmp_path / "file").write_text("in the way\n")
     assert_one_sentence(patina3d("fit", "sphere", "--out", tmp_path / "file" / "out"), "cannot be written")
+
+
+def test_a_picture_of_no_known_format_is_one_sentence(tmp_path):
+    for name in ("picture", "picture.obj"):
+        assert_one_sentence(patina3d("render", "sphere", "-o", tmp_path / name), "--output", ".png", name)
+
+
+TEXTURED = (
+    "mtllib mesh.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nvt 0 0\nvt 1 0\nvt 0 1\nusemtl one\n"
+    "f 1/1 3/3 2/2\nf 1/1 2/2 4/3\nf 1/1 4/2 3/3\nf 2/1 3/2 4/3\n"
+)
+
+
+def test_a_textured_mesh_is_drawn_with_its_picture_and_in_grey_where_that_is_missing(tmp_path):
+    (tmp_path / "mesh.mtl").write_text("newmtl one\nmap_Kd red.png\n")
+    (tmp_path / "mesh.obj").write_text(TEXTURED)
+    for there in (False, True):
+        if there:
+            iio.imwrite(tmp_path / "red.png", np.full((4, 4, 3), (255, 0, 0), np.uint8))
+        result = patina3d("render", tmp_path / "mesh.obj", "-o", tmp_path / "mesh.png", "--size", 32)
+        assert result.returncode == 0, result.stderr
+        red, green, _ = iio.imread(tmp_path / "mesh.png").astype(int).reshape(-1, 3).T
+        assert red.min() < 200 or there
+        assert (abs(red - green) < 30).all() != there
+    fit = patina3d("fit", tmp_path / "mesh.obj", *SMALL, "--out", tmp_path / "out")
+    assert fit.returncode == 0, fit.stderr
+    (tmp_path / "red.png").write_text("no picture\n")
+    assert_one_sentence(patina3d("render", tmp_path / "mesh.obj", "-o", tmp_path / "mesh.png"), "red.png", "decoded")
 
 
 def test_render_writes_a_picture_of_the_size_asked_for(tmp_path):

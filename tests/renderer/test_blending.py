@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 from torch.autograd import gradcheck, gradgradcheck
 
 from patina3d.renderer import blending
+from patina3d.renderer._reference.blending import softmax_image
 from patina3d.renderer.blending import BlendParams, hard_rgb_blend, sigmoid_alpha_blend, softmax_rgb_blend
+
+emulated = pytest.mark.emulated
+# Torch's own machinery uses what torch deprecates.
+torch_warns = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
 
 SIGMA = 0.1
 
@@ -61,12 +66,14 @@ def known_pixel():
     return colors, fragments
 
 
+@emulated
 def test_softmax_of_a_known_pixel():
     params = BlendParams(gamma=0.05, background_color=(0.2, 0.4, 0.6))
     image = softmax_rgb_blend(*known_pixel(), params, znear=1, zfar=10)
     assert image.flatten().tolist() == pytest.approx([0.999343, 0.000657, 0, 0.832595], abs=5e-7)
 
 
+@emulated
 def test_silhouette_of_a_known_pixel():
     image = sigmoid_alpha_blend(*known_pixel(), BlendParams())
     assert image.flatten().tolist() == pytest.approx([1, 0, 0, 0.832595], abs=5e-7)
@@ -87,6 +94,7 @@ def test_hard_takes_the_first_slot_or_the_background():
 # The formulas.
 
 
+@emulated
 @pytest.mark.parametrize("gamma", [0.5, 0.01, 1e-4])
 @pytest.mark.parametrize("channels", [1, 3, 5])
 def test_softmax_equals_definition(gamma, channels):
@@ -96,6 +104,7 @@ def test_softmax_equals_definition(gamma, channels):
     assert torch.allclose(image, by_loops(colors, fragments, params, 0.5, 4.0))
 
 
+@emulated
 @pytest.mark.parametrize("channels", [1, 3, 5])
 def test_silhouette_equals_definition(channels):
     colors, fragments = scene(channels=channels)
@@ -105,6 +114,7 @@ def test_silhouette_equals_definition(channels):
     assert torch.allclose(image[..., -1], expected[..., -1])
 
 
+@emulated
 def test_faces_beyond_zfar_are_behind_the_background():
     colors, fragments = scene()
     fragments.zbuf += 10
@@ -117,15 +127,18 @@ def test_faces_beyond_zfar_are_behind_the_background():
 # Gradients.
 
 
+@emulated
 @pytest.mark.parametrize("least_background", [1e-10, 0.1])
 @pytest.mark.parametrize("gamma", [0.5, 0.02])
-def test_softmax_gradcheck(monkeypatch, gamma, least_background):
+@pytest.mark.parametrize("learned_range", [False, True])
+def test_softmax_gradcheck(monkeypatch, gamma, least_background, learned_range, device):
     """Also with the background's least weight where it matters."""
     monkeypatch.setattr(blending, "_BACKGROUND", least_background)
-    colors, fragments = scene((2, 1, 2, 3), channels=2)
-    background = torch.rand(2, dtype=torch.float64)
-    znear, zfar = torch.tensor([0.5, 0.7]).double(), torch.tensor([4.0, 5.0]).double()
-    inputs = [x.requires_grad_() for x in (colors, fragments.dists, fragments.zbuf, background, znear, zfar)]
+    colors, fragments = scene((2, 1, 2, 3), channels=2, device=device)
+    background = torch.rand(2, dtype=torch.float64, device=device)
+    znear, zfar = (torch.tensor(depths, dtype=torch.float64, device=device) for depths in ([0.5, 0.7], [4.0, 5.0]))
+    inputs = [x.requires_grad_() for x in (colors, fragments.dists, fragments.zbuf, background)]
+    inputs += [x.requires_grad_(learned_range) for x in (znear, zfar)]
 
     def blend(colors, dists, zbuf, background, znear, zfar):
         slots = SimpleNamespace(pix_to_face=fragments.pix_to_face, dists=dists, zbuf=zbuf)
@@ -135,8 +148,30 @@ def test_softmax_gradcheck(monkeypatch, gamma, least_background):
     assert gradgradcheck(blend, inputs, fast_mode=True)
 
 
-def test_each_gradient_of_softmax_alone():
-    """Whichever inputs need no gradient, the others get theirs."""
+@emulated
+def test_gradients_equal_those_of_the_definition(device):
+    colors, fragments = scene((2, 9, 8, 5), channels=5, device=device)
+    picture = torch.rand(2, 9, 8, 5, dtype=torch.float64, device=device)
+    inputs = [x.requires_grad_() for x in (colors, fragments.dists, fragments.zbuf, picture)]
+    one = colors.new_ones(1)
+    for gamma in (0.5, 0.01, 1e-4):
+        image = softmax_rgb_blend(colors, fragments, BlendParams(SIGMA, gamma, picture), 0.5, 4.0)
+        expected = softmax_image(
+            *(colors, fragments.dists, fragments.zbuf, fragments.pix_to_face, picture.reshape(-1, 5)),
+            *(0.5 * one, 4 * one, SIGMA, gamma, 1e-10),
+        )
+        torch.testing.assert_close(image, expected, rtol=1e-12, atol=1e-12)
+        up = torch.randn_like(image)
+        grads = (torch.autograd.grad(x, inputs, up) for x in (image, expected))
+        for ours, theirs in zip(*grads, strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-14 / gamma)
+
+
+@emulated
+def test_each_gradient_of_softmax_alone(monkeypatch):
+    """Whichever inputs need no gradient, the others get theirs, and nothing else is computed."""
+    asked, backward = [], blending._backward
+    monkeypatch.setattr(blending, "_backward", lambda *x: asked.append(x[-1]) or backward(*x))
     colors, fragments = scene()
     whole = [x.requires_grad_() for x in (colors, fragments.dists, fragments.zbuf)]
 
@@ -147,8 +182,10 @@ def test_each_gradient_of_softmax_alone():
     for i, expected in enumerate(torch.autograd.grad(blend(*whole), whole)):
         alone = [x if i == j else x.detach() for j, x in enumerate(whole)]
         assert torch.equal(torch.autograd.grad(blend(*alone), alone[i])[0], expected)
+        assert asked[-1] == [i == j for j in range(4)]
 
 
+@emulated
 def test_silhouette_gradcheck():
     colors, fragments = scene((2, 1, 2, 3))
     inputs = colors.requires_grad_(), fragments.dists.requires_grad_()
@@ -167,6 +204,7 @@ def test_hard_gradcheck():
     assert gradcheck(lambda colors, b: hard_rgb_blend(colors, fragments, BlendParams(background_color=b)), inputs)
 
 
+@emulated
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("blend", [sigmoid_alpha_blend, softmax_rgb_blend])
 def test_gradients_are_finite_and_zero_in_empty_slots_whatever_they_hold(blend, dtype):
@@ -237,6 +275,7 @@ def test_an_image_alone_is_that_of_the_batch(blend):
         )
 
 
+@emulated
 def test_depth_ranges_a_number_or_a_tensor():
     colors, fragments = scene()
     params = BlendParams(SIGMA, 0.1)
@@ -250,6 +289,7 @@ def test_depth_ranges_a_number_or_a_tensor():
         assert torch.allclose(shaped, one)
 
 
+@emulated
 def test_background_forms():
     """A sequence, a tensor, a picture; one channel stands for all."""
     colors, fragments = scene()
@@ -264,6 +304,7 @@ def test_background_forms():
         assert blend(colors[..., :1], fragments, BlendParams(SIGMA, 0.1, (0.2, 0.4, 0.6))).shape == (2, 2, 3, 4)
 
 
+@emulated
 def test_gradient_of_a_background_picture():
     colors, fragments = scene()
     picture = torch.rand(1, 2, 3, 3, dtype=torch.float64, requires_grad=True)
@@ -285,6 +326,7 @@ def test_equals_float64_on_each_device(blend, device):
     assert torch.allclose(image.double(), blend(colors, fragments, BlendParams(SIGMA, 0.1)), atol=1e-6)
 
 
+@emulated
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("blend", [sigmoid_alpha_blend, softmax_rgb_blend])
 def test_half_precision_is_computed_in_single(blend, dtype):
@@ -302,6 +344,7 @@ def test_half_precision_is_computed_in_single(blend, dtype):
     assert blend(colors, single, params).dtype == torch.float32
 
 
+@emulated
 @pytest.mark.parametrize("blend", [hard_rgb_blend, sigmoid_alpha_blend, softmax_rgb_blend])
 @pytest.mark.parametrize("shape", [(0, 4, 4, 2), (1, 0, 4, 2), (2, 3, 0, 1)])
 def test_no_pixels(blend, shape):
@@ -315,6 +358,7 @@ def test_no_pixels(blend, shape):
     assert colors.grad.shape == colors.shape
 
 
+@emulated
 @pytest.mark.parametrize("blend", [hard_rgb_blend, sigmoid_alpha_blend, softmax_rgb_blend])
 def test_strided_and_expanded_input(blend):
     colors, fragments = scene()
@@ -353,6 +397,7 @@ def test_functional_gradient(blend):
     assert torch.allclose(torch.func.grad(loss)(fragments.dists), torch.autograd.grad(loss(dists), dists)[0])
 
 
+@emulated
 def test_same_bits_in_every_run(device):
     colors, fragments = scene((1, 64, 64, 8), dtype=torch.float32, device=device)
     inputs = [x.requires_grad_() for x in (colors, fragments.dists, fragments.zbuf)]
@@ -361,6 +406,52 @@ def test_same_bits_in_every_run(device):
         for _ in range(2)
     ]
     assert all(torch.equal(a, b) for a, b in zip(*runs, strict=True))
+
+
+def test_same_bits_for_every_number_of_threads():
+    colors, fragments = scene((2, 64, 64, 8), dtype=torch.float32)
+    inputs = [x.requires_grad_() for x in (colors, fragments.dists, fragments.zbuf)]
+
+    def everything():
+        image = softmax_rgb_blend(colors, fragments, BlendParams(SIGMA, 0.01))
+        return image, *torch.autograd.grad(image.square().sum(), inputs)
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        want = everything()
+        for threads in (2, 5):
+            torch.set_num_threads(threads)
+            assert all(torch.equal(a, b) for a, b in zip(everything(), want, strict=True))
+    finally:
+        torch.set_num_threads(before)
+
+
+@torch_warns
+@emulated
+def test_opcheck(device):
+    colors, fragments = scene(dtype=torch.float32, device=device)
+    one = colors.new_ones(1)
+    inputs = (
+        *(colors, fragments.dists, fragments.zbuf, fragments.pix_to_face, colors.new_ones(1, 3), one, 100 * one),
+        *(SIGMA, 0.1, 1e-10),
+    )
+    torch.library.opcheck(torch.ops.patina3d.blending_forward.default, inputs)
+    image = softmax_rgb_blend(colors, fragments, BlendParams(SIGMA, 0.1))
+    for wanted in ([True, True, True, True], [False, True, False, False], [True, False, True, False]):
+        torch.library.opcheck(torch.ops.patina3d.blending_backward.default, (*inputs, image, image, wanted))
+
+
+@emulated
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_narrowest_border_and_the_sharpest_depth(dtype):
+    colors, fragments = scene(dtype=dtype)
+    fragments.dists[0, 1] = 0.0
+    inputs = [x.requires_grad_() for x in (colors, fragments.dists, fragments.zbuf)]
+    image = softmax_rgb_blend(colors, fragments, BlendParams(1e-320, 1e-320))
+    assert image.isfinite().all()
+    (grad,) = torch.autograd.grad(image.sum(), inputs[0])
+    assert grad.isfinite().all()
 
 
 def test_only_the_inputs_are_kept_for_the_backward_pass():

@@ -139,14 +139,20 @@ class TestJoin:
         ("cameras", "message"),
         [
             ([FoVPerspectiveCameras(), 1], "must hold cameras, got int"),
-            ([FoVPerspectiveCameras(), PerspectiveCameras()], "must be of one class"),
+            ([FoVPerspectiveCameras(), PerspectiveCameras()], "must be of the same type"),
             (
                 [FoVPerspectiveCameras(), FoVPerspectiveCameras(device="meta")],
-                r"must be on one device, got \['cpu', 'meta'\]",
+                r"must be on the same device, got \['cpu', 'meta'\]",
             ),
             ([PerspectiveCameras(), PerspectiveCameras(image_size=((2, 2),))], "field image_size must be set in all"),
-            ([FoVPerspectiveCameras(), FoVPerspectiveCameras(degrees=False)], "field degrees must be the same in all"),
-            ([PerspectiveCameras(), PerspectiveCameras(in_ndc=False)], "field _in_ndc must be the same in all"),
+            (
+                [FoVPerspectiveCameras(), FoVPerspectiveCameras(degrees=False)],
+                "Attribute degrees is not constant across inputs",
+            ),
+            (
+                [PerspectiveCameras(), PerspectiveCameras(in_ndc=False)],
+                "Attribute _in_ndc is not constant across inputs",
+            ),
         ],
     )
     def test_bad_input(self, cameras, message):

@@ -591,13 +591,14 @@ class TestBatch:
         ],
     )  # fmt: skip
     def test_other_indices(self, index):
-        with pytest.raises(ValueError, match="FoVPerspectiveCameras: index must"):
+        with pytest.raises(ValueError, match=r"FoVPerspectiveCameras: .*(index must|does not match cameras)"):
             batch_of("fov perspective")[index]
 
     @pytest.mark.parametrize("index", [3, -4, [0, 3], torch.tensor([-4])])
     def test_outside_the_batch(self, index):
-        with pytest.raises(IndexError, match="outside a batch of 3 cameras"):
-            batch_of("fov perspective")[index]
+        for kind in (IndexError, ValueError):  # the one ends iteration, the other is PyTorch3D's
+            with pytest.raises(kind, match="out of bounds for a batch of 3 cameras"):
+                batch_of("fov perspective")[index]
 
     @every_kind
     def test_iteration_yields_each_camera(self, kind):
@@ -761,6 +762,16 @@ class TestLookAt:
         close(look_at_view_transform(eye=(1.0, 2.0, 3.0), at=(0.0, 1.0, 0.0))[0],
               look_at_view_transform(eye=((1.0, 2.0, 3.0),), at=((0.0, 1.0, 0.0),))[0])  # fmt: skip
         assert look_at_rotation(torch.rand(3, 3), at=(0, 0, 0), up=(0, 1, 0)).shape == (3, 3, 3)
+
+    @pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+    def test_nearly_above_the_little_that_is_left_decides(self, scale):
+        eye = torch.tensor([[-1e-7, 2.0, 0.0], [0.0, 2.0, 1e-7], [0.0, 2.0, 0.0]], requires_grad=True)
+        R = look_at_rotation(scale * eye)
+        expected = torch.tensor([[0.0, 0.0, -1.0], [-1.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
+        torch.testing.assert_close(R[:, :, 0].detach(), expected)
+        torch.testing.assert_close(R @ R.mT, torch.eye(3).expand(3, 3, 3))
+        (grad,) = torch.autograd.grad(R.square().sum() + R.sum(), eye)
+        assert grad.abs().max() < 10
 
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
     @pytest.mark.parametrize("at", [(0.0, 0.0, 0.0), (5.0, 0.1, 0.2)])

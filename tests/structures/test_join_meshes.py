@@ -88,16 +88,16 @@ def test_bad_input_is_named():
     with pytest.raises(ValueError, match="include_textures must be a bool, got Meshes"):
         join_meshes_as_scene(meshes, meshes)
     bare = Meshes(meshes.verts_list(), meshes.faces_list())
-    with pytest.raises(ValueError, match=r"textures of one class, got \['VertexColors', 'none'\]"):
+    with pytest.raises(ValueError, match=r"same type of texture, got \['VertexColors', 'none'\]"):
         join_meshes_as_batch([meshes, bare])
 
     class OtherColors(VertexColors):
         pass
 
     other = Meshes(meshes.verts_list(), meshes.faces_list(), OtherColors(meshes.textures.features))
-    with pytest.raises(ValueError, match="textures of one class"):
+    with pytest.raises(ValueError, match="same type of texture"):
         join_meshes_as_batch([meshes, other])
-    with pytest.raises(ValueError, match=r"one device, got \['cpu', 'meta'\]"):
+    with pytest.raises(ValueError, match=r"the same device, got \['cpu', 'meta'\]"):
         join_meshes_as_batch([bare, bare.to("meta")])
     single = Meshes([v.float() for v in bare.verts_list()], bare.faces_list())
     with pytest.raises(TypeError, match="one dtype"):

@@ -164,7 +164,7 @@ def test_empty_batches_answer_everything(clouds):
         (([torch.zeros(3, 3).long()],), TypeError, r"points\[0\] must be floating, got torch.int64"),
         ((torch.zeros(1, 3, 3).long(),), TypeError, "points must be floating"),
         (([torch.rand(3, 3), torch.rand(3, 3).double()],), TypeError, "points must have one dtype"),
-        (([torch.rand(3, 3), torch.rand(3, 3, device="meta")],), ValueError, "one device, got cpu and meta"),
+        (([torch.rand(3, 3), torch.rand(3, 3, device="meta")],), ValueError, "the same device, got cpu and meta"),
         (([torch.rand(3, 3)], [torch.rand(2, 3)]), ValueError, r"normals\[0\] must have shape \(3, 3\), got \(2, 3\)"),
         (([torch.rand(3, 3)], [torch.rand(3, 4)]), ValueError, r"normals\[0\] must have shape \(3, 3\)"),
         (
@@ -181,7 +181,7 @@ def test_empty_batches_answer_everything(clouds):
             r"features\[1\] must have shape \(3, 1\)",
         ),
         (([torch.rand(3, 3)], None, torch.rand(1, 2, 4)), ValueError, r"features must have shape \(1, 3, 'C'\)"),
-        (([torch.rand(3, 3)], None, torch.rand(1, 3, 4, device="meta")), ValueError, "one device"),
+        (([torch.rand(3, 3)], None, torch.rand(1, 3, 4, device="meta")), ValueError, "the same device"),
     ],
 )
 def test_bad_input_is_named(arguments, error, message):
@@ -238,10 +238,9 @@ def test_split_extend_get():
         clouds.extend(0)
     points, normals, features = clouds.get_cloud(2)
     assert (len(points), len(normals), len(features)) == (7, 7, 7)
-    with pytest.raises(ValueError, match="index must be an int >= 0"):
-        clouds.get_cloud(-1)
-    with pytest.raises(IndexError, match="out of range for 4 clouds"):
-        clouds.get_cloud(4)
+    for index in (-1, 4, 9, 0.2):
+        with pytest.raises(ValueError, match=r"index must be an int in \[0, 4\), got "):
+            clouds.get_cloud(index)
 
 
 def test_clone_detach_to():
@@ -366,7 +365,11 @@ def test_inside_box():
     assert clouds.inside_box(own).all()
     other = own.roll(1, 0)
     assert not clouds.inside_box(other).all()
-    for bad, message in ((box[:1], "box must be"), (box.expand(3, 2, 3), "box must be"), (box.flip(0), "least corner")):
+    for bad, message in (
+        (box[:1], "Input box must be of shape"),
+        (box.expand(3, 2, 3), "Input box dimension is 3, expected 1 or "),
+        (box.flip(0), "Input box is invalid: its least corner"),
+    ):
         with pytest.raises(ValueError, match=message):
             clouds.inside_box(bad)
 
@@ -439,10 +442,30 @@ def test_join_as_scene():
         ([full(), 1], "must be a sequence of Pointclouds"),
         ([full(), Pointclouds(lists()[0])], "all pointclouds or none must have normals"),
         ([full(), Pointclouds(*lists()[:2])], "all pointclouds or none must have features"),
-        ([full(), full(columns=2)], r"equally many features, got \[5, 2\]"),
-        ([full(), full().to("meta")], r"one device, got \['cpu', 'meta'\]"),
+        ([full(), full(columns=2)], r"the same number of features, got \[5, 2\]"),
+        ([full(), full().to("meta")], r"the same device, got \['cpu', 'meta'\]"),
     ],
 )
 def test_join_errors(clouds, message):
     with pytest.raises(ValueError, match=message):
         join_pointclouds_as_batch(clouds)
+
+
+def test_kept_forms_are_none_until_computed():
+    clouds = full()
+    names = [f"_{part}_{form}" for part in ("points", "normals", "features") for form in ("packed", "padded")]
+    assert all(getattr(clouds, name) is None for name in names)
+    assert clouds._points_list[0] is clouds.points_list()[0]
+    clouds._compute_packed(refresh=True)
+    clouds._compute_padded()
+    assert all(getattr(clouds, name) is getattr(clouds, name[1:])() for name in names)
+    assert all(getattr(clouds.extend(2), name) is None for name in names)
+    updated = clouds.update_padded(clouds.points_padded() + 1)
+    assert updated._points_list is None
+    assert updated._points_packed is None
+    bare = Pointclouds(clouds.points_list())
+    bare._compute_packed()
+    bare._compute_padded()
+    assert bare._normals_packed is None
+    for name in ("num_points_per_cloud", "packed_to_cloud_idx", "cloud_to_packed_first_idx", "padded_to_packed_idx"):
+        assert getattr(clouds, f"_{name}") is getattr(clouds, name)()

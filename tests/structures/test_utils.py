@@ -65,7 +65,7 @@ def test_list_to_padded_errors():
         list_to_padded([torch.zeros(1), 2])
     with pytest.raises(ValueError, match=r"equal ndim, got \[1, 2\]"):
         list_to_padded([torch.zeros(1), torch.zeros(1, 2)])
-    with pytest.raises(ValueError, match="pad_size must have 1 entries, one an axis, got 2"):
+    with pytest.raises(ValueError, match="Pad size must have 1 entries, one an axis, got 2"):
         list_to_padded([torch.zeros(1)], (2, 2))
     with pytest.raises(RuntimeError, match=r"shape \(3,\), larger than pad_size \(2,\)"):
         list_to_padded([torch.zeros(3)], (2,))
@@ -104,10 +104,10 @@ def test_padded_to_packed_drops_by_value():
 @pytest.mark.parametrize(
     ("x", "split_size", "pad_value", "message"),
     [
-        (torch.zeros(2, 3), None, None, r"shape \(N, M, D\), got \(2, 3\)"),
-        (torch.zeros(2, 3, 1), [1, 1], 0, "split_size or pad_value, not both"),
-        (torch.zeros(2, 3, 1), [1], None, "list of 2 ints"),
-        (torch.zeros(2, 3, 1), [[1], [2]], None, "list of 2 ints"),
+        (torch.zeros(2, 3), None, None, r"Supports only x of shape \(N, M, D\), got \(2, 3\)"),
+        (torch.zeros(2, 3, 1), [1, 1], 0, "Only one of split_size and pad_value"),
+        (torch.zeros(2, 3, 1), [1], None, "same length as inputs first dimension, 2, got 1"),
+        (torch.zeros(2, 3, 1), [[1], [2]], None, "must be 1-dimensional, a list of ints"),
         (torch.zeros(2, 3, 1), [1, 4], None, r"must lie in \[0, 3\], the rows there are"),
         (torch.zeros(2, 3, 1), [-1, 1], None, r"must lie in \[0, 3\]"),
     ],
@@ -115,3 +115,7 @@ def test_padded_to_packed_drops_by_value():
 def test_padded_to_packed_errors(x, split_size, pad_value, message):
     with pytest.raises(ValueError, match=message):
         padded_to_packed(x, split_size, pad_value)
+
+
+def test_list_to_padded_counts_the_rows_of_members_without_entries():
+    assert list_to_padded([torch.zeros(5, 0, 7), torch.zeros(2, 3, 4), torch.zeros(0)]).shape == (3, 5, 3, 7)

@@ -123,7 +123,8 @@ def test_points_of_any_dtype_and_shape():
     ],
 )
 def test_forms_of_size_and_translation(value, expected):
-    locator = VolumeLocator(2, (3, 3, 3), CPU, voxel_size=value, volume_translation=value)
+    shift = (value,) * 3 if isinstance(value, int) else value  # a plain number is a size, but no translation
+    locator = VolumeLocator(2, (3, 3, 3), CPU, voxel_size=value, volume_translation=shift)
     matrix = locator.get_local_to_world_coords_transform().get_matrix()
     assert matrix.diagonal(dim1=1, dim2=2)[:, :3].tolist() == expected
     assert (-matrix[:, 3, :3]).tolist() == expected
@@ -164,6 +165,8 @@ def test_forms_of_grid_sizes(sizes):
             r"voxel_size must be a number.*got \(2,\)",
         ),
         (lambda: VolumeLocator(2, (2, 3, 4), CPU, volume_translation=(1, 2)), "volume_translation must be"),
+        (lambda: VolumeLocator(2, (2, 3, 4), CPU, volume_translation=1.0), r"must be \(x, y, z\), got 1.0"),
+        (lambda: VolumeLocator(2, (2, 3, 4), CPU, voxel_size=None), "voxel_size must be numbers or a tensor, got None"),
         (lambda: VolumeLocator(2, (2, 3, 4), CPU, volume_translation=torch.ones(3, 3)), "volume_translation must be"),
         (lambda: Volumes(torch.zeros(1, 2, 3, 4)), r"densities must have shape \(N, C, D, H, W\), got \(1, 2, 3, 4\)"),
         (lambda: Volumes([]), "at least one volume"),
@@ -173,8 +176,8 @@ def test_forms_of_grid_sizes(sizes):
         (lambda: Volumes(torch.zeros(1, 1, 2, 2, 2), torch.zeros(1, 1, 2, 2, 3)), "features must be on the grids"),
         (lambda: Volumes(torch.zeros(1, 1, 2, 2, 2), [torch.zeros(1, 2, 2, 1)]), "features must be on the grids"),
         (lambda: Volumes(torch.zeros(1, 1, 2, 2, 2), torch.zeros(1, 1, 2, 2, 2, device="meta")), "must be on cpu"),
-        (lambda: mixed().update_padded(torch.zeros(2, 1, 3, 4, 4)), "new_densities must be on the grids"),
-        (lambda: mixed().update_padded([torch.zeros(1, 3, 4, 4)] * 3), "new_densities must be on the grids"),
+        (lambda: mixed().update_padded(torch.zeros(2, 1, 3, 4, 4)), "densities must be on the grids"),
+        (lambda: mixed().update_padded([torch.zeros(1, 3, 4, 4)] * 3), "densities must be on the grids"),
     ],
 )
 def test_errors_name_the_argument(call, message):
@@ -277,3 +280,28 @@ def test_repr_and_pickle():
     assert repr(volumes) == "Volumes(N=3, densities=1, features=2, grid=(3, 4, 4), device=cpu)"
     again = pickle.loads(pickle.dumps(volumes))
     assert torch.equal(again.get_coord_grid(), volumes.get_coord_grid())
+
+
+def test_values_may_be_replaced():
+    volumes = Volumes([torch.rand(1, 2, 3, 4), torch.rand(1, 3, 2, 2)])
+    new = [torch.rand(5, 2, 3, 4), torch.rand(5, 3, 2, 2)]
+    volumes._set_features(new)
+    assert torch.equal(volumes.features_list()[1], new[1])
+    volumes._set_densities(new)
+    assert torch.equal(volumes.densities_list()[0], new[0])
+    for bad in (new[:1], torch.rand(2, 5, 3, 3, 5), None):
+        with pytest.raises(ValueError, match="Volumes: densities must"):
+            volumes._set_densities(bad)
+
+
+def test_the_transform_is_kept_unless_it_has_a_history():
+    volumes = Volumes(torch.rand(2, 1, 3, 4, 5), voxel_size=0.5)
+    transform = volumes.get_local_to_world_coords_transform()
+    assert volumes.get_local_to_world_coords_transform() is transform
+    assert volumes.update_padded(volumes.densities()).get_local_to_world_coords_transform() is transform
+    assert len(volumes[1].get_local_to_world_coords_transform()) == 1
+    assert volumes.clone().get_local_to_world_coords_transform() is not transform
+    size = torch.tensor(0.5, requires_grad=True)
+    learned = Volumes(torch.rand(2, 1, 3, 4, 5), voxel_size=size)
+    for _ in range(2):  # a kept one would be freed by the first backward pass
+        learned.get_local_to_world_coords_transform().get_matrix().square().sum().backward()

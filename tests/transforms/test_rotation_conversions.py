@@ -28,6 +28,8 @@ from patina3d.transforms import (
     random_rotation,
     random_rotations,
     rotation_6d_to_matrix,
+    so3_exp_map,
+    so3_log_map,
     standardize_quaternion,
 )
 
@@ -396,3 +398,34 @@ def test_random_rotations_are_uniform_and_seeded():
 def test_errors_name_the_argument(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+@pytest.mark.parametrize(
+    ("function", "arguments"),
+    [
+        (axis_angle_to_matrix, (torch.randn(5, 3),)),
+        (axis_angle_to_quaternion, (torch.randn(5, 3),)),
+        (matrix_to_axis_angle, (random_rotations(5),)),
+        (matrix_to_quaternion, (random_rotations(5),)),
+        (matrix_to_rotation_6d, (random_rotations(5),)),
+        (rotation_6d_to_matrix, (torch.randn(5, 6),)),
+        (quaternion_apply, (random_quaternions(5), torch.randn(5, 3))),
+        (quaternion_multiply, (random_quaternions(5), random_quaternions(5))),
+        (quaternion_to_axis_angle, (random_quaternions(5),)),
+        (quaternion_to_matrix, (random_quaternions(5),)),
+        (so3_exp_map, (torch.randn(5, 3),)),
+        (so3_log_map, (random_rotations(5),)),
+        *[(euler_angles_to_matrix, (torch.randn(5, 3), convention)) for convention in ("XYZ", "ZYZ")],
+        *[(matrix_to_euler_angles, (random_rotations(5), convention)) for convention in ("XYZ", "ZYZ")],
+    ],
+)
+def test_torchscript_compiles(function, arguments):
+    torch.testing.assert_close(torch.jit.script(function)(*arguments), function(*arguments))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+def test_torchscript_compiles_random_rotations():
+    for function in (random_quaternions, random_rotations):
+        assert torch.jit.script(function)(3).shape[0] == 3
+    assert torch.jit.script(random_rotation)().shape == (3, 3)

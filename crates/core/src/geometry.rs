@@ -23,21 +23,67 @@ pub const CLIP_EPSILON: f64 = 1e-5;
 pub trait Scalar:
     Real + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self> + Neg<Output = Self>
 {
+    /// 0
+    const ZERO: Self;
+    /// The limit above.
+    const INFINITY: Self;
     /// The distance from 1 to the next number.
     const ULP: Self;
 
     /// The nearest number.
     fn of(value: f64) -> Self;
+    /// The same number.
+    fn to_f64(self) -> f64;
+    /// Neither infinite nor NaN.
+    fn is_finite(self) -> bool;
+    /// The next larger number.
+    #[must_use]
+    fn next_up(self) -> Self;
+    /// |self|
+    #[must_use]
+    fn abs(self) -> Self;
+    /// The square root.
+    #[must_use]
+    fn sqrt(self) -> Self;
+    /// self a + b, rounded once.
+    #[must_use]
+    fn mul_add(self, a: Self, b: Self) -> Self;
 }
 
 macro_rules! scalar {
     ($real:ty) => {
         impl Scalar for $real {
+            const ZERO: Self = 0.0;
+            const INFINITY: Self = <$real>::INFINITY;
             const ULP: Self = <$real>::EPSILON;
 
             #[inline(always)]
             fn of(value: f64) -> Self {
                 value as $real
+            }
+            #[inline(always)]
+            fn to_f64(self) -> f64 {
+                self.into()
+            }
+            #[inline(always)]
+            fn is_finite(self) -> bool {
+                self.is_finite()
+            }
+            #[inline(always)]
+            fn next_up(self) -> Self {
+                self.next_up()
+            }
+            #[inline(always)]
+            fn abs(self) -> Self {
+                self.abs()
+            }
+            #[inline(always)]
+            fn sqrt(self) -> Self {
+                self.sqrt()
+            }
+            #[inline(always)]
+            fn mul_add(self, a: Self, b: Self) -> Self {
+                self.mul_add(a, b)
             }
         }
     };

@@ -10,10 +10,12 @@ pub mod device;
 pub mod dlpack;
 pub mod error;
 pub mod geometry;
+pub mod inverse;
 pub mod launch;
 pub mod pool;
 pub mod simd;
 pub mod tensor;
+pub mod tree;
 
 pub use device::{Device, Gpu};
 pub use error::{Error, Result};

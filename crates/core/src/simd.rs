@@ -43,6 +43,8 @@ pub trait Simd: Copy + Send + Sync {
     fn select_less(self, a: Self::Vector, b: Self::Vector, x: Self::Vector, y: Self::Vector) -> Self::Vector;
     /// Bit i is set where a < b in lane i; never for NaN.
     fn less(self, a: Self::Vector, b: Self::Vector) -> u32;
+    /// The least lane of a vector without NaN.
+    fn least(self, a: Self::Vector) -> Self::Real;
 }
 
 /// A loop to compile for each instruction set.
@@ -154,6 +156,11 @@ macro_rules! portable {
             fn less(self, a: [$real; 8], b: [$real; 8]) -> u32 {
                 (0..8).fold(0, |mask, i| mask | (u32::from(a[i] < b[i]) << i))
             }
+            #[inline(always)]
+            fn least(self, a: [$real; 8]) -> $real {
+                let halves = self.min(a, [a[4], a[5], a[6], a[7], a[0], a[1], a[2], a[3]]);
+                halves[..4].iter().fold(<$real>::INFINITY, |least, &lane| if lane < least { lane } else { least })
+            }
         }
     };
 }
@@ -231,7 +238,7 @@ mod x86 {
         (
             $set:ident, $real:ty, $vector:ty, $lanes:literal, $splat:ident, $load:ident, $store:ident, $add:ident,
             $sub:ident, $mul:ident, $div:ident, $fma:ident, $min:ident, $max:ident,
-            abs $abs:expr, select_less $select_less:expr, less $less:expr
+            abs $abs:expr, select_less $select_less:expr, less $less:expr, least $least:expr
         ) => {
             // SAFETY of every block below: the token proves that the processor has the instruction set.
             impl Simd for $set<$real> {
@@ -306,6 +313,11 @@ mod x86 {
                     // SAFETY: see above.
                     unsafe { $less(a, b) }
                 }
+                #[inline(always)]
+                fn least(self, a: $vector) -> $real {
+                    // SAFETY: see above.
+                    unsafe { $least(a) }
+                }
             }
         };
     }
@@ -315,28 +327,39 @@ mod x86 {
         _mm512_sub_ps, _mm512_mul_ps, _mm512_div_ps, _mm512_fmadd_ps, _mm512_min_ps, _mm512_max_ps,
         abs |a| _mm512_abs_ps(a),
         select_less |a, b, x, y| _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b), y, x),
-        less |a, b| u32::from(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b))
+        less |a, b| u32::from(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b)),
+        least |a| _mm512_reduce_min_ps(a)
     }
     vector! {
         Avx512, f64, __m512d, 8, _mm512_set1_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_add_pd,
         _mm512_sub_pd, _mm512_mul_pd, _mm512_div_pd, _mm512_fmadd_pd, _mm512_min_pd, _mm512_max_pd,
         abs |a| _mm512_abs_pd(a),
         select_less |a, b, x, y| _mm512_mask_blend_pd(_mm512_cmp_pd_mask::<_CMP_LT_OQ>(a, b), y, x),
-        less |a, b| u32::from(_mm512_cmp_pd_mask::<_CMP_LT_OQ>(a, b))
+        less |a, b| u32::from(_mm512_cmp_pd_mask::<_CMP_LT_OQ>(a, b)),
+        least |a| _mm512_reduce_min_pd(a)
     }
     vector! {
         Avx2, f32, __m256, 8, _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_add_ps,
         _mm256_sub_ps, _mm256_mul_ps, _mm256_div_ps, _mm256_fmadd_ps, _mm256_min_ps, _mm256_max_ps,
         abs |a| _mm256_andnot_ps(_mm256_set1_ps(-0.0), a),
         select_less |a, b, x, y| _mm256_blendv_ps(y, x, _mm256_cmp_ps::<_CMP_LT_OQ>(a, b)),
-        less |a, b| _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_LT_OQ>(a, b)) as u32
+        less |a, b| _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_LT_OQ>(a, b)) as u32,
+        least |a| {
+            let four = _mm_min_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));
+            let two = _mm_min_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_min_ss(two, _mm_movehdup_ps(two)))
+        }
     }
     vector! {
         Avx2, f64, __m256d, 4, _mm256_set1_pd, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_add_pd,
         _mm256_sub_pd, _mm256_mul_pd, _mm256_div_pd, _mm256_fmadd_pd, _mm256_min_pd, _mm256_max_pd,
         abs |a| _mm256_andnot_pd(_mm256_set1_pd(-0.0), a),
         select_less |a, b, x, y| _mm256_blendv_pd(y, x, _mm256_cmp_pd::<_CMP_LT_OQ>(a, b)),
-        less |a, b| _mm256_movemask_pd(_mm256_cmp_pd::<_CMP_LT_OQ>(a, b)) as u32
+        less |a, b| _mm256_movemask_pd(_mm256_cmp_pd::<_CMP_LT_OQ>(a, b)) as u32,
+        least |a| {
+            let two = _mm_min_pd(_mm256_castpd256_pd128(a), _mm256_extractf128_pd::<1>(a));
+            _mm_cvtsd_f64(_mm_min_sd(two, _mm_unpackhi_pd(two, two)))
+        }
     }
 }
 
@@ -347,13 +370,20 @@ mod tests {
     /// Applies every operation to two vectors and returns the lanes, so instruction sets can be compared.
     struct Everything;
 
-    impl<T: Vectorised + From<f32>> Body<T> for Everything {
-        type Output = Vec<(Vec<T>, u32)>;
+    /// For each vector the lanes and the mask, and the least of all lanes that are numbers.
+    type Outcome<T> = (Vec<(Vec<T>, u32)>, T);
 
-        fn run<S: Simd<Real = T>>(self, simd: S) -> Self::Output {
+    impl<T: Vectorised + From<f32>> Body<T> for Everything {
+        type Output = Outcome<T>;
+
+        fn run<S: Simd<Real = T>>(self, simd: S) -> Outcome<T> {
             let lanes = |shift: f32| -> Vec<T> { (0..16).map(|i| T::from((i as f32 - 5.5) * shift + 0.1)).collect() };
-            let (x, y) = (lanes(1.7), lanes(-0.9));
+            let (numbers, mut x, mut y) = (lanes(-2.3), lanes(1.7), lanes(-0.9));
+            let strange = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -0.0].map(T::from);
+            x[..4].copy_from_slice(&strange);
+            y[2..6].copy_from_slice(&strange);
             let mut out = Vec::new();
+            let mut least = T::from(f32::INFINITY);
             for start in (0..16).step_by(S::LANES) {
                 let (a, b) = (simd.load(&x[start..]), simd.load(&y[start..]));
                 let c = simd.splat(T::from(0.3));
@@ -372,39 +402,44 @@ mod tests {
                     simd.store(vector, &mut values);
                     out.push((values, simd.less(a, b)));
                 }
+                let here = simd.least(simd.load(&numbers[start..]));
+                least = if here < least { here } else { least };
             }
-            out
+            (out, least)
         }
     }
 
-    fn flat<T: Copy>(parts: &[(Vec<T>, u32)], lanes: usize) -> (Vec<T>, Vec<bool>) {
+    /// Columns of the operations, as bits: every NaN is one.
+    fn flat<T: Copy + Into<f64>>((parts, least): &Outcome<T>) -> (Vec<u64>, Vec<bool>) {
+        let lanes = parts[0].0.len();
         let mut columns = vec![Vec::new(); 9];
         let mut masks = Vec::new();
         for (i, (values, mask)) in parts.iter().enumerate() {
-            columns[i % 9].extend_from_slice(values);
+            columns[i % 9].extend(values.iter().map(|&value| value.into()));
             if i % 9 == 0 {
                 masks.extend((0..lanes).map(|lane| mask >> lane & 1 == 1));
             }
         }
-        (columns.concat(), masks)
+        columns.push(vec![(*least).into()]);
+        let bits = |value: f64| if value.is_nan() { u64::MAX } else { value.to_bits() };
+        (columns.concat().into_iter().map(bits).collect(), masks)
     }
 
     #[test]
     fn every_instruction_set_gives_the_same_bits() {
-        let portable = Everything.run(Portable::<f32>(std::marker::PhantomData));
-        let widest = dispatch::<f32, _>(Everything);
-        let lanes = widest[0].0.len();
-        assert_eq!(flat(&portable, 8), flat(&widest, lanes));
-        let portable = Everything.run(Portable::<f64>(std::marker::PhantomData));
-        let widest = dispatch::<f64, _>(Everything);
-        let lanes = widest[0].0.len();
-        assert_eq!(flat(&portable, 8), flat(&widest, lanes));
+        let single = flat(&Everything.run(Portable::<f32>(std::marker::PhantomData)));
+        let double = flat(&Everything.run(Portable::<f64>(std::marker::PhantomData)));
+        assert_eq!(*single.0.last().unwrap(), f64::from(-2.3_f32 * 9.5 + 0.1).to_bits());
+        assert_eq!(single, flat(&dispatch::<f32, _>(Everything)));
+        assert_eq!(double, flat(&dispatch::<f64, _>(Everything)));
         #[cfg(target_arch = "x86_64")]
         if x86::has_avx2() {
             // SAFETY: the processor has AVX2.
-            let avx2 = unsafe { x86::run_avx2::<f32, _, _>(Everything, x86::Avx2::<f32>::new()) };
-            let portable = Everything.run(Portable::<f32>(std::marker::PhantomData));
-            assert_eq!(flat(&portable, 8), flat(&avx2, 8));
+            let narrow = unsafe { x86::run_avx2::<f32, _, _>(Everything, x86::Avx2::<f32>::new()) };
+            assert_eq!(single, flat(&narrow));
+            // SAFETY: the processor has AVX2.
+            let narrow = unsafe { x86::run_avx2::<f64, _, _>(Everything, x86::Avx2::<f64>::new()) };
+            assert_eq!(double, flat(&narrow));
         }
     }
 }

@@ -34,6 +34,22 @@ pub enum DType {
 }
 
 impl DType {
+    /// Bytes of an element.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::F64 | Self::I64 => 8,
+            Self::F32 | Self::I32 => 4,
+            Self::F16 | Self::BF16 => 2,
+            Self::U8 | Self::Bool => 1,
+            Self::Other(_, bits) => usize::from(bits).div_ceil(8),
+        }
+    }
+
+    /// What the names of kernels end in: that of float64, or that of float32 for every other.
+    pub fn suffix(self) -> &'static str {
+        if self == Self::F64 { f64::SUFFIX } else { f32::SUFFIX }
+    }
+
     /// From DLPack's description.
     pub fn from_dlpack(dtype: DLDataType) -> Self {
         match (dtype.code, dtype.bits, dtype.lanes) {
@@ -127,6 +143,19 @@ impl Shape {
 #[repr(transparent)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DevicePtr(pub u64);
+
+impl DevicePtr {
+    /// That of a tensor, if there is one.
+    pub fn of(tensor: Option<Tensor<'_>>) -> Self {
+        tensor.map_or_else(Self::default, |tensor| tensor.device_ptr())
+    }
+
+    /// This many bytes further on.
+    #[must_use]
+    pub fn after(self, bytes: usize) -> Self {
+        Self(self.0 + bytes as u64)
+    }
+}
 
 /// A contiguous (row-major) tensor that somebody else owns and nobody writes while it is borrowed.
 #[derive(Debug, Clone, Copy)]
@@ -271,6 +300,18 @@ impl<'a> Tensor<'a> {
         #[expect(unsafe_code, reason = "turning a checked pointer into a slice")]
         Ok(unsafe { std::slice::from_raw_parts(self.data.cast(), self.numel()) })
     }
+
+    /// The bytes of all elements, of a tensor of any type in host memory: for operators that only move elements.
+    pub fn as_bytes(&self) -> Result<&'a [u8]> {
+        on_host(self.device)?;
+        if self.numel() == 0 {
+            return Ok(&[]);
+        }
+        // SAFETY: the constructors checked length and non-null, `on_host` the place; bytes have no alignment and every
+        // element is made of them; the borrow lasts for 'a.
+        #[expect(unsafe_code, reason = "turning a checked pointer into a slice")]
+        Ok(unsafe { std::slice::from_raw_parts(self.data, self.numel() * self.dtype.bytes()) })
+    }
 }
 
 /// A contiguous tensor that one operator may write.
@@ -342,6 +383,18 @@ impl<'a> TensorMut<'a> {
         #[expect(unsafe_code, reason = "turning a checked pointer into a slice")]
         Ok(unsafe { std::slice::from_raw_parts_mut(self.data.cast(), length) })
     }
+
+    /// The bytes of all elements, of a tensor of any type in host memory.
+    pub fn as_bytes_mut(&mut self) -> Result<&mut [u8]> {
+        let length = self.view().as_bytes()?.len();
+        if length == 0 {
+            return Ok(&mut []);
+        }
+        // SAFETY: `as_bytes` checked the place; `&mut self` and the constructors' promise make the access exclusive, and
+        // any bytes are numbers.
+        #[expect(unsafe_code, reason = "turning a checked pointer into a slice")]
+        Ok(unsafe { std::slice::from_raw_parts_mut(self.data, length) })
+    }
 }
 
 fn shape_of(operator: &'static str, argument: &'static str, sizes: &[usize]) -> Result<Shape> {
@@ -355,10 +408,17 @@ fn shape_of(operator: &'static str, argument: &'static str, sizes: &[usize]) -> 
     })
 }
 
-fn host_access<T: Element>(dtype: DType, device: Device) -> Result<()> {
-    if let Device::Gpu(Gpu::Cuda { ordinal, .. }) = device {
-        return Err(Error::device("reading a tensor", format!("it lives on cuda:{ordinal}, not in host memory")));
+fn on_host(device: Device) -> Result<()> {
+    match device {
+        Device::Gpu(Gpu::Cuda { ordinal, .. }) => {
+            Err(Error::device("reading a tensor", format!("it lives on cuda:{ordinal}, not in host memory")))
+        }
+        _ => Ok(()),
     }
+}
+
+fn host_access<T: Element>(dtype: DType, device: Device) -> Result<()> {
+    on_host(device)?;
     if dtype != T::DTYPE {
         return Err(Error::device("reading a tensor", format!("it holds {dtype}, not {}", T::DTYPE)));
     }
@@ -414,5 +474,16 @@ mod tests {
         assert!(Tensor::from_slice("op", &values, &[1]).unwrap().as_slice::<f64>().is_err());
         assert!(Tensor::from_slice("op", &values, &[1; 9]).is_err());
         assert!(Tensor::from_slice("op", &values, &[usize::MAX, 2]).is_err());
+    }
+
+    #[test]
+    fn bytes_are_those_of_elements_of_any_type() {
+        let mut values = [1_i64, 256];
+        let mut tensor = TensorMut::from_slice("op", &mut values, &[2]).unwrap();
+        tensor.as_bytes_mut().unwrap()[8] = 7;
+        assert_eq!(tensor.view().as_bytes().unwrap().len(), 16);
+        assert_eq!(values, [1, 256 + 7]);
+        let complex = DType::from_dlpack(DLDataType { code: 5, bits: 128, lanes: 1 });
+        assert_eq!([complex, DType::BF16, DType::Bool].map(DType::bytes), [16, 2, 1]);
     }
 }

@@ -23,7 +23,7 @@ impl Error {
         Self { format, line: Some(line), message }
     }
 
-    /// The format: `"obj"` or `"ply"`.
+    /// The format: `"obj"`, `"mtl"` or `"ply"`.
     pub fn format(&self) -> &'static str {
         self.format
     }

@@ -6,9 +6,11 @@
 //! [`Error`] that carries the line and says what was expected.
 
 mod error;
+pub mod mtl;
 mod number;
 pub mod obj;
 pub mod ply;
+mod statement;
 
 pub use error::{Error, Result};
 pub use number::MOST_DECIMAL_PLACES;

@@ -1,10 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Readers survive any bytes: files with random damage, and random pieces of the syntax.
+//!
+//! Each test reads a few thousand inputs, the same ones every time. `PATINA3D_FUZZ_SECONDS=60 cargo test --release -p
+//! patina3d-io --test fuzz -- --nocapture --test-threads 1` goes on for that long, with other inputs each time, and says
+//! how many there were; a failure names the seed, which `PATINA3D_FUZZ_SEED` brings back.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use patina3d_io::obj;
-use patina3d_io::ply::{self, Column};
+use patina3d_io::ply::{self, Column, Polygons};
+use patina3d_io::{mtl, obj};
+
+/// The inputs of a test that is not told to go on for longer.
+const INPUTS: u64 = 5_000;
+
+/// Checks inputs that `make` makes; a check that panics fails the test.
+fn campaign(name: &str, make: impl Fn(&mut Random) -> Vec<u8>, check: impl Fn(&[u8])) {
+    let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
+    let seconds = number("PATINA3D_FUZZ_SECONDS");
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64);
+    let seed = number("PATINA3D_FUZZ_SEED").unwrap_or_else(|| seconds.map_or(7, |_| now()));
+    let start = Instant::now();
+    let mut slowest = Duration::ZERO;
+    let mut inputs = 0;
+    while inputs < INPUTS || seconds.is_some_and(|seconds| start.elapsed() < Duration::from_secs(seconds)) {
+        // Each input has a stream of its own, so that a seed brings one failure back at once.
+        let input = make(&mut Random(seed.wrapping_add(inputs)));
+        let before = Instant::now();
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check(&input)));
+        slowest = slowest.max(before.elapsed());
+        assert!(
+            result.is_ok(),
+            "{name}: PATINA3D_FUZZ_SEED={} brings this input back: {:?}",
+            seed.wrapping_add(inputs),
+            String::from_utf8_lossy(&input)
+        );
+        inputs += 1;
+    }
+    if seconds.is_some() {
+        eprintln!("{name}: {inputs} inputs from seed {seed}, the slowest took {slowest:.1?}");
+    }
+}
 
 /// A stream of well-mixed bits (splitmix64).
 struct Random(u64);
@@ -40,6 +76,16 @@ impl Random {
             }
         }
         damaged
+    }
+
+    /// A sample with damage, or for every fourth input a sentence of the syntax after `start`.
+    fn input(&mut self, samples: &[Vec<u8>], start: &[u8], syntax: &[&str]) -> Vec<u8> {
+        if self.below(4) == 0 {
+            let start = if self.below(2) == 0 { start } else { &[] };
+            return [start, &self.sentence(syntax)[..]].concat();
+        }
+        let sample = self.below(samples.len());
+        self.damage(&samples[sample], syntax)
     }
 
     fn sentence(&mut self, syntax: &[&str]) -> Vec<u8> {
@@ -102,7 +148,7 @@ const OBJ_SYNTAX: &[&str] = &[
 ];
 
 const OBJ_SAMPLE: &str = "mtllib a.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0.5 0.5\nvn 0 0 1\nusemtl red\nf 1/1/1 2/1/1 3/1/1\n\
-    f -1 -2 -3 # tail\nf 1//1 2//1 \\\n 3//1 1//1\n";
+    f -1 -2 -3 # tail\nf 1//1 2//1 \\\n 3//1 1//1\nv 1 2 3 0.5 0.5 0.5\n";
 
 fn check_obj(bytes: &[u8]) {
     let Ok(obj) = obj::read(bytes) else { return };
@@ -115,18 +161,66 @@ fn check_obj(bytes: &[u8]) {
         obj.faces_uvs.iter().chain(&obj.faces_normals).all(|c| c.iter().all(|&i| i >= 0) || *c == [obj::ABSENT; 3])
     );
     assert!(obj.faces_materials.iter().all(|&m| m >= obj::ABSENT && m < obj.materials.len() as i64));
+    assert!(obj.colors.is_empty() || obj.colors.len() == obj.verts.len());
+    check_that_it_is_written(&obj);
+}
+
+/// What was read is written and read again without a change of its faces.
+fn check_that_it_is_written(obj: &obj::Obj) {
+    let widen = |row: &[f32; 3]| row.map(f64::from);
+    let verts: Vec<_> = obj.verts.iter().map(widen).collect();
+    let normals: Vec<_> = obj.normals.iter().map(widen).collect();
+    let uvs: Vec<_> = obj.uvs.iter().map(|row| row.map(f64::from)).collect();
+    let mesh = obj::Mesh {
+        verts: &verts,
+        normals: &normals,
+        uvs: &uvs,
+        faces: &obj.faces,
+        faces_normals: (!obj.faces_normals.is_empty()).then_some(&obj.faces_normals),
+        faces_uvs: (!obj.faces_uvs.is_empty()).then_some(&obj.faces_uvs),
+        ..obj::Mesh::default()
+    };
+    let mut text = Vec::new();
+    assert!(obj::write(&mesh, 1, &mut text).is_ok());
+    let again = obj::read(&text).unwrap_or_default();
+    assert_eq!(again.verts.len(), obj.verts.len());
+    if obj.faces.iter().chain(&obj.faces_uvs).chain(&obj.faces_normals).flatten().all(|&index| index < i64::MAX - 1) {
+        assert_eq!(again.faces, obj.faces);
+        assert_eq!(again.faces_normals, obj.faces_normals);
+        assert_eq!(again.faces_uvs, obj.faces_uvs);
+    }
 }
 
 #[test]
 fn obj_survives_any_bytes() {
-    let mut random = Random(7);
     let mut samples = real_meshes("obj");
     samples.push(OBJ_SAMPLE.into());
-    for _ in 0..30_000 {
-        check_obj(&random.sentence(OBJ_SYNTAX));
-        let sample = random.below(samples.len());
-        check_obj(&random.damage(&samples[sample], OBJ_SYNTAX));
+    campaign("obj", |random| random.input(&samples, OBJ_SAMPLE.as_bytes(), OBJ_SYNTAX), check_obj);
+}
+
+const MTL_SYNTAX: &[&str] = &[
+    "newmtl ", "newmtl", "a", "Ka", "Kd", "Ks", "Ns", "map_Kd", "-s", "-o", "-mm", "-bm", "-clamp", "on", "\n", "\n",
+    "\n", "\r\n", "\\\n", "\\", "#", " ", " ", " ", "\t", "1", "0.5", "-1e3", "nan", "spectral", "xyz", "b c.png",
+    "\u{fffd}", "\u{feff}", "\0",
+];
+
+const MTL_SAMPLE: &str = "newmtl red\nKa 0 0 0\nKd 1 0.5 .25 # c\nKs 1 1 1\nNs 10\nillum 2\nmap_Kd -s 1 2 -clamp on \\\n a b.png\n\
+    newmtl blue sky\r\nKd spectral a.rfl\nd 1\nmap_Kd x.jpg\nnewmtl red\nKd 1 2 3\n";
+
+fn check_mtl(bytes: &[u8]) {
+    let Ok(materials) = mtl::read(bytes) else { return };
+    for (i, material) in materials.iter().enumerate() {
+        assert!(!material.name.is_empty());
+        assert!(materials[..i].iter().all(|other| other.name != material.name));
+        assert!(material.diffuse_map.as_ref().is_none_or(|file| !file.is_empty() && file.trim_ascii() == file));
     }
+}
+
+#[test]
+fn mtl_survives_any_bytes() {
+    assert!(mtl::read(MTL_SAMPLE.as_bytes()).is_ok_and(|materials| materials.len() == 2));
+    let samples = [MTL_SAMPLE.into()];
+    campaign("mtl", |random| random.input(&samples, b"newmtl a\n", MTL_SYNTAX), check_mtl);
 }
 
 const PLY_SYNTAX: &[&str] = &[
@@ -183,36 +277,58 @@ fn ply_sample(format: &str) -> Vec<u8> {
     [header.into_bytes(), body].concat()
 }
 
-fn check_ply(bytes: &[u8]) -> bool {
-    let Ok(ply) = ply::read(bytes) else { return false };
+fn check_ply(bytes: &[u8]) {
+    let Ok(ply) = ply::read(bytes) else { return };
     assert_eq!(ply.header.elements.len(), ply.elements.len());
     for (element, columns) in ply.header.elements.iter().zip(&ply.elements) {
         assert_eq!(element.properties.len(), columns.len());
         for column in columns {
             match column {
-                Column::Scalars(values) => assert_eq!(values.len(), element.count),
+                Column::Scalars(values) => {
+                    assert_eq!(values.len(), element.count);
+                    let mut numbers = 0;
+                    ply::rows(&[values, values], |at, _| numbers += usize::from(at < 2 * element.count));
+                    assert_eq!(numbers, 2 * element.count);
+                }
                 Column::Lists(lengths, values) => {
                     assert_eq!(lengths.len(), element.count);
                     assert_eq!(lengths.iter().map(|&len| u64::from(len)).sum::<u64>(), values.len() as u64);
+                    check_polygons(lengths, values);
                 }
             }
         }
     }
-    true
+}
+
+fn check_polygons(lengths: &[u32], corners: &ply::Values) {
+    let Ok(polygons) = Polygons::new(lengths, corners) else { return };
+    let mut triangles = 0;
+    polygons.for_each(|_| triangles += 1);
+    assert_eq!(triangles, polygons.count());
+    polygons.for_each_place(|places| {
+        assert!(places.iter().all(|&place| place >= 0 && place < corners.len() as i64));
+    });
+}
+
+fn ply_survives_any_bytes(format: &str) {
+    let sample = ply_sample(format);
+    assert!(ply::read(&sample).is_ok(), "the undamaged file must be read");
+    let start = format!("ply\nformat {format} 1.0\n");
+    let samples = [sample];
+    campaign(&format!("ply {format}"), |random| random.input(&samples, start.as_bytes(), PLY_SYNTAX), check_ply);
 }
 
 #[test]
-fn ply_survives_any_bytes() {
-    let mut random = Random(11);
-    let samples = ["ascii", "binary_little_endian", "binary_big_endian"].map(ply_sample);
-    for sample in &samples {
-        assert!(check_ply(sample), "the undamaged file must be read");
-    }
-    for _ in 0..30_000 {
-        let sentence = random.sentence(PLY_SYNTAX);
-        check_ply(&sentence);
-        check_ply(&[b"ply\n", &sentence[..]].concat());
-        let sample = random.below(samples.len());
-        check_ply(&random.damage(&samples[sample], PLY_SYNTAX));
-    }
+fn ply_as_text_survives_any_bytes() {
+    ply_survives_any_bytes("ascii");
+}
+
+#[test]
+fn ply_in_little_endian_survives_any_bytes() {
+    ply_survives_any_bytes("binary_little_endian");
+}
+
+#[test]
+fn ply_in_big_endian_survives_any_bytes() {
+    ply_survives_any_bytes("binary_big_endian");
 }

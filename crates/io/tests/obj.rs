@@ -120,10 +120,10 @@ fn materials_are_numbered_by_first_use() -> Result<(), Error> {
 
 #[test]
 fn errors_say_where_and_what() {
-    assert_eq!(error("v 0 0 0\nv 1 2"), "obj: line 2: vertex needs 3 numbers, got 2");
-    assert_eq!(error("v"), "obj: line 1: vertex needs 3 numbers, got 0");
-    assert_eq!(error("\r\n\r\nvn 1 2 # 3"), "obj: line 3: normal needs 3 numbers, got 2");
-    assert_eq!(error("vt 1"), "obj: line 1: texture coordinate needs 2 numbers, got 1");
+    assert_eq!(error("v 0 0 0\nv 1 2"), "obj: line 2: vertex does not have 3 values, got 2");
+    assert_eq!(error("v"), "obj: line 1: vertex does not have 3 values, got 0");
+    assert_eq!(error("\r\n\r\nvn 1 2 # 3"), "obj: line 3: normal does not have 3 values, got 2");
+    assert_eq!(error("vt 1"), "obj: line 1: texture coordinate does not have 2 values, got 1");
     assert_eq!(error("v 1 2 \\\n\\\n3x"), "obj: line 3: vertex needs numbers, got \"3x\"");
     assert_eq!(error("v 1 , 3"), "obj: line 1: vertex needs numbers, got \",\"");
     assert_eq!(error("#\nf 1 0 2\nv 0 0 0"), "obj: line 2: a face has vertex index 0, but indices count from 1");
@@ -133,13 +133,14 @@ fn errors_say_where_and_what() {
     for corner in ["1/2/3/4", "1.5", "a", "/1/1", "1/a", "1/1/a", "-", "1\\x", "\u{e9}"] {
         let text = with_elements(&format!("f 1 2 {corner}"));
         let corner = format!("{corner:?}");
-        let expected =
-            format!("obj: line 10: a face corner must be v, v/vt, v//vn or v/vt/vn with integers, got {corner}");
+        let forms = "integers in the form v, v/vt, v//vn or v/vt/vn";
+        let expected = format!("obj: line 10: Face vertices can only have 3 properties, {forms}, got {corner}");
         assert_eq!(error(&text), expected);
     }
-    let uneven = "obj: line 10: 2 of the 3 corners of a face have a normal: all or none must";
+    let uneven = "obj: line 10: Vertex properties are inconsistent: 2 of the 3 corners of a face have a normal";
     assert_eq!(error(&with_elements("f 1//1 2//2 3")), uneven);
-    let uneven = "obj: line 10: 1 of the 3 corners of a face have a texture coordinate: all or none must";
+    let uneven =
+        "obj: line 10: Vertex properties are inconsistent: 1 of the 3 corners of a face have a texture coordinate";
     assert_eq!(error(&with_elements("f 1 2/2 3")), uneven);
     assert_eq!(error("usemtl # red"), "obj: line 1: usemtl needs the name of a material");
     assert_eq!(error("\nmtllib"), "obj: line 2: mtllib needs a file name");
@@ -151,7 +152,7 @@ fn errors_say_where_and_what() {
 fn writes_what_it_reads() -> Result<(), Error> {
     let (verts, normals, uvs) =
         ([[0.5, -1.0, 1e6], [f64::NAN, f64::INFINITY, -0.0]], [[0.0, 0.0, 1.0]], [[0.25, 0.75]]);
-    let mut mesh = Mesh { header: "# header\n", verts: &verts, faces: &[[0, 1, 0], [1, 0, 0]], ..Mesh::default() };
+    let mut mesh = Mesh { header: b"# header\n", verts: &verts, faces: &[[0, 1, 0], [1, 0, 0]], ..Mesh::default() };
     let mut out = Vec::new();
     obj::write(&mesh, 2, &mut out)?;
     let head = "# header\nv 0.50 -1.00 1000000.00\nv nan inf -0.00\n";
@@ -183,5 +184,31 @@ fn writes_what_it_reads() -> Result<(), Error> {
     mesh.faces_uvs = Some(&[]);
     let uneven = obj::write(&mesh, 0, &mut out).unwrap_err().to_string();
     assert_eq!(uneven, "obj: faces_uvs must have one triangle for each face, 2, got 0");
+    Ok(())
+}
+
+#[test]
+fn colours_stand_behind_positions() -> Result<(), Error> {
+    let colors = |text: &str| obj::read(text.as_bytes()).map(|obj| obj.colors);
+    assert_eq!(colors("v 1 2 3 0.5 0 1\nv 4 5 6 0 2e-1 255 7 # c\n")?, [[0.5, 0.0, 1.0], [0.0, 0.2, 255.0]]);
+    for text in [
+        "v 1 2 3\n",
+        "v 1 2 3 1\n",
+        "v 1 2 3 1 1\n",
+        "v 1 2 3 0 x 0\n",
+        "v 1 2 3 0 0 0\nv 1 2 3\n",
+        "v 1 2 3\nv 1 2 3 0 0 0\n",
+        "v 1 2 3\nv 1 2 3 0 0 0\nv 1 2 3 0 0 0\n",
+    ] {
+        assert!(colors(text)?.is_empty(), "{text:?}");
+        assert_eq!(obj::read(text.as_bytes())?.verts.len(), text.matches('v').count());
+    }
+    let mut out = Vec::new();
+    let mesh = obj::Mesh { verts: &[[1.0, 2.0, 3.0]], colors: Some(&[[0.5, 0.0, 1.0]]), ..obj::Mesh::default() };
+    obj::write(&mesh, 1, &mut out)?;
+    assert_eq!(String::from_utf8_lossy(&out), "v 1.0 2.0 3.0 0.5 0.0 1.0\n");
+    let few = obj::Mesh { colors: Some(&[]), ..mesh };
+    let message = obj::write(&few, 1, &mut out).unwrap_err().to_string();
+    assert_eq!(message, "obj: there must be a colour for each vertex, 1, got 0");
     Ok(())
 }

@@ -126,7 +126,7 @@ fn every_type_in_every_format() -> Result<(), Error> {
         let trailing = error([&file[..], b"\nx"].concat());
         let expected =
             if format == "ascii" { "the last element is over, got \"x\"" } else { "2 bytes follow the last element" };
-        assert!(trailing.ends_with(expected), "{trailing}");
+        assert!(trailing.ends_with(&format!("Extra data at end of file: {expected}")), "{trailing}");
         let header = all_types(format).len();
         let shortest = file.len() - if format == "ascii" { 2 } else { 1 };
         for len in header..shortest {
@@ -163,7 +163,7 @@ fn spelling_does_not_matter() -> Result<(), Error> {
 #[test]
 fn errors_in_the_header_say_where_and_what() {
     for start in ["", "PLY\n", "plyx\n", "ply", " ply\n", "\nply\n", "ply \n"] {
-        assert_eq!(error(start), "ply: line 1: the first line must be \"ply\"", "{start:?}");
+        assert_eq!(error(start), "ply: line 1: Invalid file header: the first line must be \"ply\"", "{start:?}");
     }
     let vertex = "format ascii 1.0\nelement vertex 1\n";
     let x = format!("{vertex}property float x\n");
@@ -172,11 +172,11 @@ fn errors_in_the_header_say_where_and_what() {
         (x.clone(), "line 4: the header ends without end_header"),
         (
             format!("{x}end_header x\n"),
-            "line 5: a header line must be format, element, property, comment, obj_info or end_header, got \"end_header x\"",
+            "line 5: Invalid line: it must be format, element, property, comment, obj_info or end_header, got \"end_header x\"",
         ),
         (
             "nonsense\n".to_owned(),
-            "line 2: a header line must be format, element, property, comment, obj_info or end_header, got \"nonsense\"",
+            "line 2: Invalid line: it must be format, element, property, comment, obj_info or end_header, got \"nonsense\"",
         ),
         (
             "format ascii 2.0\n".to_owned(),
@@ -189,18 +189,24 @@ fn errors_in_the_header_say_where_and_what() {
         (format!("{x}format ascii 1.0\n"), "line 5: a second format"),
         ("element v 1\nproperty int x\nend_header\n".to_owned(), "line 4: no format is given"),
         ("format ascii 1.0\nend_header\n".to_owned(), "line 3: no element is given"),
-        ("property float x\n".to_owned(), "line 2: a property before the first element"),
-        (format!("{vertex}end_header\n"), "line 4: element vertex has no properties"),
-        (format!("{vertex}element face 1\n"), "line 4: element vertex has no properties"),
+        ("property float x\n".to_owned(), "line 2: Encountered property before any element: it must belong to one"),
+        (format!("{vertex}end_header\n"), "line 4: Found an element with no properties: vertex"),
+        (format!("{vertex}element face 1\n"), "line 4: Found an element with no properties: vertex"),
         (format!("{x}element vertex 1\n"), "line 5: a second element vertex"),
-        (format!("{x}property int x\n"), "line 5: a second property x of element vertex"),
+        (format!("{x}property int x\n"), "line 5: Cannot have two properties called x in vertex: names must differ"),
         ("element vertex\n".to_owned(), "line 2: an element needs a name and a count"),
         ("element vertex 1 2\n".to_owned(), "line 2: an element needs a name and a count"),
-        ("element vertex -1\n".to_owned(), "line 2: the count of element vertex must be 0 or more, got \"-1\""),
-        ("element vertex 1.0\n".to_owned(), "line 2: the count of element vertex must be 0 or more, got \"1.0\""),
+        (
+            "element vertex -1\n".to_owned(),
+            "line 2: Number of items for vertex was not a number of 0 or more, got \"-1\"",
+        ),
+        (
+            "element vertex 1.0\n".to_owned(),
+            "line 2: Number of items for vertex was not a number of 0 or more, got \"1.0\"",
+        ),
         (format!("{vertex}property float\n"), "line 4: a property needs a type and a name"),
         (format!("{vertex}property float x y\n"), "line 4: a property needs a type and a name"),
-        (format!("{vertex}property real x\n"), "line 4: \"real\" is not a type"),
+        (format!("{vertex}property real x\n"), "line 4: Invalid datatype: real"),
         (
             format!("{vertex}property list uchar int\n"),
             "line 4: a list property needs the type of its length, the type of its items and a name",
@@ -209,7 +215,7 @@ fn errors_in_the_header_say_where_and_what() {
             format!("{vertex}property list float int x\n"),
             "line 4: the length of a list must have an integer type, got float",
         ),
-        (format!("{vertex}property list int whole x\n"), "line 4: \"whole\" is not a type"),
+        (format!("{vertex}property list int whole x\n"), "line 4: Invalid datatype: whole"),
     ] {
         assert_eq!(header_error(&lines), format!("ply: {message}"));
     }
@@ -218,20 +224,29 @@ fn errors_in_the_header_say_where_and_what() {
 #[test]
 fn errors_in_the_body_say_where_and_what() {
     for (body, message) in [
-        ("", "line 8: the file ends before record 1 of the 2 of element vertex"),
-        ("1 2\n\n", "line 10: the file ends before record 2 of the 2 of element vertex"),
-        ("1 2\n3\n", "line 10: a record of element vertex ends before property y"),
-        ("1 2 3\n", "line 9: a record of element vertex is over, got \"3\""),
+        ("", "line 8: Not enough data for vertex: the file ends before the end of record 1 of the 2 of element vertex"),
+        (
+            "1 2\n\n",
+            "line 10: Not enough data for vertex: the file ends before the end of record 2 of the 2 of element vertex",
+        ),
+        ("1 2\n3\n", "line 10: Inconsistent data for vertex: it ends before property y"),
+        ("1 2 3\n", "line 9: Inconsistent data for vertex: it is over, got \"3\""),
         ("1 256\n", "line 9: property y must be uchar, got \"256\""),
         ("1 -1\n", "line 9: property y must be uchar, got \"-1\""),
         ("1 1.5\n", "line 9: property y must be uchar, got \"1.5\""),
         ("x 1\n", "line 9: property x must be float, got \"x\""),
-        ("1 2\n3 4\n3 0 1\n", "line 11: property i is a list of 3 items, got 2"),
-        ("1 2\n3 4\n2 0 1 2\n", "line 11: a record of element face is over, got \"2\""),
+        (
+            "1 2\n3 4\n3 0 1\n",
+            "line 11: A line of face data did not have the specified length: property i is a list of 3 items, got 2",
+        ),
+        (
+            "1 2\n3 4\n2 0 1 2\n",
+            "line 11: A line of face data did not have the specified length: it is over, got \"2\"",
+        ),
         ("1 2\n3 4\n-1\n", "line 11: property i must begin with the length of its list, got \"-1\""),
         ("1 2\n3 4\nx\n", "line 11: property i must begin with the length of its list, got \"x\""),
         ("1 2\n3 4\n1 2147483648\n", "line 11: property i must be int, got \"2147483648\""),
-        ("1 2\n3 4\n0\n0\n\n7\n", "line 14: the last element is over, got \"7\""),
+        ("1 2\n3 4\n0\n0\n\n7\n", "line 14: Extra data at end of file: the last element is over, got \"7\""),
     ] {
         assert_eq!(body_error(body), format!("ply: {message}"));
     }
@@ -239,12 +254,21 @@ fn errors_in_the_body_say_where_and_what() {
         error([b"ply\nformat binary_big_endian 1.0\n", header.as_bytes(), b"end_header\n", body].concat())
     };
     let list = "element face 2\nproperty list char short i\n";
-    assert_eq!(binary(list, &[0, 2, 0, 1, 0]), "ply: the file ends inside record 2 of the 2 of element face");
+    assert_eq!(
+        binary(list, &[0, 2, 0, 1, 0]),
+        "ply: Not enough data for face: the file ends before the end of record 2 of the 2 of element face"
+    );
     assert_eq!(binary(list, &[0, 0xff]), "ply: record 2 of the 2 of element face: the list i has a negative length");
     let table = "element vertex 3\nproperty short x\n";
-    assert_eq!(binary(table, &[0; 5]), "ply: the file ends inside record 3 of the 3 of element vertex");
+    assert_eq!(
+        binary(table, &[0; 5]),
+        "ply: Not enough data for vertex: the file ends before the end of record 3 of the 3 of element vertex"
+    );
     let endless = format!("element vertex {}\nproperty double x\n", usize::MAX);
-    assert!(binary(&endless, &[0; 8]).starts_with("ply: the file ends inside record 2 of the "));
+    assert!(
+        binary(&endless, &[0; 8])
+            .starts_with("ply: Not enough data for vertex: the file ends before the end of record 2 of the ")
+    );
 }
 
 #[test]
@@ -252,7 +276,7 @@ fn writes_what_it_reads() -> Result<(), Error> {
     let verts = [[0.5, -1.0, 3.0], [1e10, 0.25, -0.0]];
     let normals = [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]];
     let faces = [[0, 1, 0], [-1, 2_147_483_647, 1]];
-    let full = Mesh { verts: &verts, normals: Some(&normals), faces: Some(&faces) };
+    let full = Mesh { verts: &verts, normals: Some(&normals), colors: None, faces: Some(&faces) };
     let mut out = Vec::new();
     ply::write(&full, Format::Ascii, 2, &mut out)?;
     let text = "ply\nformat ascii 1.0\nelement vertex 2\nproperty float x\nproperty float y\nproperty float z\n\
@@ -276,5 +300,125 @@ fn writes_what_it_reads() -> Result<(), Error> {
     assert_eq!(message(&fewer), "ply: there must be a normal for each vertex, 2, got 1");
     let far = Mesh { faces: Some(&[[0, 1, 1 << 31]]), ..full };
     assert_eq!(message(&far), "ply: an index must be a 32-bit integer, got 2147483648 in face 0");
+    Ok(())
+}
+
+#[test]
+fn writes_colours() -> Result<(), Error> {
+    let verts = [[0.5, -1.0, 3.0], [1.0, 0.25, 0.0]];
+    let floats = [[0.5, 0.25, 1.0], [0.0, 2.0, 0.75]];
+    let bytes = [[0, 128, 255], [1, 2, 3]];
+    for (colors, name, rows) in [
+        (ply::Colors::Float(&floats), "float", ["0.50 0.25 1.00", "0.00 2.00 0.75"]),
+        (ply::Colors::UInt8(&bytes), "uchar", ["0 128 255", "1 2 3"]),
+    ] {
+        let mesh = Mesh { verts: &verts, colors: Some(colors), ..Mesh::default() };
+        let mut out = Vec::new();
+        ply::write(&mesh, Format::Ascii, 2, &mut out)?;
+        let text = format!(
+            "property float z\nproperty {name} red\nproperty {name} green\nproperty {name} blue\nend_header\n\
+            0.50 -1.00 3.00 {}\n1.00 0.25 0.00 {}\n",
+            rows[0], rows[1]
+        );
+        assert!(String::from_utf8_lossy(&out).ends_with(&text));
+        let columns = ply::read(&out)?.elements;
+        for format in [Format::BinaryLittleEndian, Format::BinaryBigEndian] {
+            out.clear();
+            ply::write(&mesh, format, 2, &mut out)?;
+            assert_eq!(ply::read(&out)?.elements, columns);
+        }
+    }
+    let few = Mesh { verts: &verts, colors: Some(ply::Colors::UInt8(&bytes[..1])), ..Mesh::default() };
+    let message = ply::write(&few, Format::Ascii, 2, &mut Vec::new()).unwrap_err().to_string();
+    assert_eq!(message, "ply: there must be a colour for each vertex, 2, got 1");
+    Ok(())
+}
+
+#[test]
+fn polygons_become_fans() -> Result<(), Error> {
+    let triangles = |lengths: &[u32], corners: &Values, places: bool| -> Result<Vec<ply::Triangle>, Error> {
+        let polygons = ply::Polygons::new(lengths, corners)?;
+        let mut triangles = Vec::new();
+        if places {
+            polygons.for_each_place(|triangle| triangles.push(triangle));
+        } else {
+            polygons.for_each(|triangle| triangles.push(triangle));
+        }
+        assert_eq!(triangles.len(), polygons.count());
+        Ok(triangles)
+    };
+    let corners = Values::Int16(vec![10, 11, 12, 13, 20, 21, 22, 23]);
+    assert_eq!(triangles(&[4, 4], &corners, false)?, [[10, 11, 12], [20, 21, 22], [10, 12, 13], [20, 22, 23]]);
+    assert_eq!(triangles(&[5, 3], &corners, false)?, [[10, 11, 12], [10, 12, 13], [10, 13, 20], [21, 22, 23]]);
+    assert_eq!(triangles(&[5, 3], &corners, true)?, [[0, 1, 2], [0, 2, 3], [0, 3, 4], [5, 6, 7]]);
+    assert!(triangles(&[], &Values::UInt32(vec![]), false)?.is_empty());
+    assert_eq!(
+        triangles(&[6, 2], &corners, false).unwrap_err().to_string(),
+        "ply: Faces must have at least 3 vertices, got 2 in face 1"
+    );
+    assert_eq!(
+        triangles(&[8], &Values::Float32(vec![0.0; 8]), false).unwrap_err().to_string(),
+        "ply: the corners of faces must be integers, got float"
+    );
+    Ok(())
+}
+
+#[test]
+fn columns_stand_side_by_side() {
+    let columns =
+        [&Values::UInt8(vec![1, 2]), &Values::Float64(vec![0.5, f64::NAN]), &Values::UInt32(vec![7, u32::MAX])];
+    let mut rows = [0.0_f32; 6];
+    ply::rows(&columns, |at, value| rows[at] = value);
+    assert_eq!(rows[..4], [1.0, 0.5, 7.0, 2.0]);
+    assert!(rows[4].is_nan());
+    assert_eq!(rows[5].to_bits(), 4_294_967_296.0_f32.to_bits());
+}
+
+/// A list as it stands in a text.
+fn words<T: ToString>(items: &[T]) -> String {
+    let words: Vec<String> = items.iter().map(T::to_string).collect();
+    [&[items.len().to_string()], &words[..]].concat().join(" ")
+}
+
+/// Records of equal lists are read as a table, others one by one: both as the text says.
+#[test]
+fn packed_lists_equal_those_of_text() -> Result<(), Error> {
+    let lines =
+        "element face 3\nproperty uchar a\nproperty list uchar short i\nproperty list uchar uchar j\nproperty char b\n";
+    for lists in [[2_u8, 2, 2], [2, 2, 1], [0, 2, 2], [0, 0, 0], [2, 0, 2]] {
+        for others in [[1_u8, 1, 1], [1, 1, 3], [0, 0, 0]] {
+            let (mut text, mut big, mut little) = (String::new(), Vec::new(), Vec::new());
+            for record in 0..3 {
+                let (length, other) = (lists[record], others[record]);
+                let items: Vec<i16> = (0..i16::from(length)).map(|item| 1000 * item - 7 * record as i16).collect();
+                let bytes: Vec<u8> = (0..other).map(|item| item + 50).collect();
+                let (items_text, bytes_text) = (words(&items), words(&bytes));
+                text += &[&record.to_string(), " ", &items_text, " ", &bytes_text, " -4\n"].concat();
+                for packed in [&mut big, &mut little] {
+                    packed.extend([record as u8, length]);
+                }
+                big.extend(items.iter().flat_map(|item| item.to_be_bytes()));
+                little.extend(items.iter().flat_map(|item| item.to_le_bytes()));
+                for packed in [&mut big, &mut little] {
+                    packed.push(other);
+                    packed.extend(&bytes);
+                    packed.push(-4_i8 as u8);
+                }
+            }
+            let file = |format: &str, body: &[u8]| {
+                [format!("ply\nformat {format} 1.0\n{lines}end_header\n").as_bytes(), body].concat()
+            };
+            let expected = ply::read(&file("ascii", text.as_bytes()))?.elements;
+            for (format, body) in [("binary_big_endian", &big), ("binary_little_endian", &little)] {
+                assert_eq!(ply::read(&file(format, body))?.elements, expected, "{format} {lists:?} {others:?}");
+                for cut in 1..body.len() {
+                    assert!(
+                        error(file(format, &body[..body.len() - cut]))
+                            .contains("the file ends before the end of record")
+                    );
+                }
+            }
+        }
+    }
     Ok(())
 }

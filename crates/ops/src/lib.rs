@@ -2,4 +2,8 @@
 //! Operators on points and meshes. The list of operators is this file; each is a folder with its contract (`mod.rs`),
 //! its CPU loop (`cpu.rs`), its launcher (`cuda.rs`) and its kernels (`.cu`).
 
+pub mod chamfer;
+pub mod interp_face_attrs;
 pub mod knn;
+pub mod mesh_face_areas_normals;
+pub mod packed_to_padded;

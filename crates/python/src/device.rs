@@ -14,7 +14,15 @@ use crate::call::guard;
 static EMULATE: AtomicBool = AtomicBool::new(false);
 
 /// Every module of kernels, for the load check.
-const MODULES: &[&Module] = &[&patina3d_ops::knn::MODULE, &patina3d_renderer::rasterize_meshes::MODULE];
+const MODULES: &[&Module] = &[
+    &patina3d_ops::chamfer::MODULE,
+    &patina3d_ops::interp_face_attrs::MODULE,
+    &patina3d_ops::knn::MODULE,
+    &patina3d_ops::mesh_face_areas_normals::MODULE,
+    &patina3d_ops::packed_to_padded::MODULE,
+    &patina3d_renderer::blending::MODULE,
+    &patina3d_renderer::rasterize_meshes::MODULE,
+];
 
 /// Whether CPU tensors run through the CUDA launchers and the emulated kernels.
 #[pyfunction]

@@ -5,7 +5,6 @@
 //! lines, relative indices. Other statements (groups, smoothing, lines, points, curves) are passed over.
 
 mod read;
-mod statement;
 mod write;
 
 pub use read::read;
@@ -19,6 +18,9 @@ pub const ABSENT: i64 = -1;
 pub struct Obj {
     /// `v`: positions.
     pub verts: Vec<[f32; 3]>,
+    /// The fourth to sixth number of `v`, which many programs write: the colour of each vertex, or none at all when one
+    /// vertex lacks it.
+    pub colors: Vec<[f32; 3]>,
     /// `vn`: normals, as written (not normalised).
     pub normals: Vec<[f32; 3]>,
     /// `vt`: texture coordinates, v upwards.

@@ -3,9 +3,9 @@
 
 use std::collections::HashMap;
 
-use super::statement::Cursor;
 use super::{ABSENT, Obj};
 use crate::error::{Error, Result};
+use crate::statement::Cursor;
 
 /// Reads an OBJ file.
 ///
@@ -16,14 +16,19 @@ use crate::error::{Error, Result};
 /// A statement with too few numbers, a word that is not a number or an index, an index of 0, a negative index that
 /// reaches before the first element, a face whose corners differ in form, `usemtl` or `mtllib` without a name.
 pub fn read(bytes: &[u8]) -> Result<Obj> {
-    let mut cursor = Cursor::new(bytes);
+    let mut cursor = Cursor::new("obj", bytes);
     let mut obj = Obj::default();
     let mut materials = Materials::default();
     let mut corners = Corners::default();
     while !cursor.at_end() {
         if cursor.next_word() {
             match cursor.word() {
-                b"v" => obj.verts.push(cursor.numbers("vertex")?),
+                b"v" => {
+                    obj.verts.push(cursor.numbers("vertex")?);
+                    if cursor.next_word() {
+                        read_color(&mut cursor, &mut obj);
+                    }
+                }
                 b"vt" => obj.uvs.push(cursor.numbers("texture coordinate")?),
                 b"vn" => obj.normals.push(cursor.numbers("normal")?),
                 b"f" => {
@@ -31,10 +36,10 @@ pub fn read(bytes: &[u8]) -> Result<Obj> {
                     corners.push_fan(&mut obj);
                 }
                 b"usemtl" => {
-                    let name = name(&mut cursor, "usemtl needs the name of a material")?;
+                    let name = cursor.name("usemtl needs the name of a material")?;
                     materials.change(name, &mut obj);
                 }
-                b"mtllib" => obj.libraries.push(name(&mut cursor, "mtllib needs a file name")?.to_vec()),
+                b"mtllib" => obj.libraries.push(cursor.name("mtllib needs a file name")?.to_vec()),
                 _ => {}
             }
         }
@@ -42,6 +47,9 @@ pub fn read(bytes: &[u8]) -> Result<Obj> {
     }
     if !obj.materials.is_empty() {
         materials.fill(&mut obj);
+    }
+    if obj.colors.len() != obj.verts.len() {
+        obj.colors = Vec::new();
     }
     for optional in [&mut obj.faces_normals, &mut obj.faces_uvs] {
         if !optional.is_empty() {
@@ -51,10 +59,19 @@ pub fn read(bytes: &[u8]) -> Result<Obj> {
     Ok(obj)
 }
 
-fn name<'a>(cursor: &mut Cursor<'a>, needed: &str) -> Result<&'a [u8]> {
-    match cursor.rest() {
-        [] => Err(cursor.error(needed.to_owned())),
-        name => Ok(name),
+/// What follows a position: one or two numbers (a weight) are passed over, three or more begin with a colour.
+fn read_color(cursor: &mut Cursor, obj: &mut Obj) {
+    let mut color = [0.0; 3];
+    for (i, channel) in color.iter_mut().enumerate() {
+        if i > 0 && !cursor.next_word() {
+            return;
+        }
+        let Some(value) = cursor.number() else { return };
+        *channel = value;
+    }
+    // After a vertex without a colour the two columns never have the same length again.
+    if obj.colors.len() + 1 == obj.verts.len() {
+        obj.colors.push(color);
     }
 }
 
@@ -120,9 +137,9 @@ impl Corners {
         for (indices, what) in [(&self.uvs, "texture coordinate"), (&self.normals, "normal")] {
             if !indices.is_empty() && indices.len() != self.verts.len() {
                 let (some, all) = (indices.len(), self.verts.len());
-                return Err(
-                    cursor.error(format!("{some} of the {all} corners of a face have a {what}: all or none must"))
-                );
+                return Err(cursor.error(format!(
+                    "Vertex properties are inconsistent: {some} of the {all} corners of a face have a {what}"
+                )));
             }
         }
         Ok(())
@@ -145,7 +162,8 @@ impl Corners {
 #[cold]
 fn malformed(cursor: &Cursor, start: usize) -> Error {
     let corner = cursor.quoted_word(start);
-    cursor.error(format!("a face corner must be v, v/vt, v//vn or v/vt/vn with integers, got {corner}"))
+    let forms = "integers in the form v, v/vt, v//vn or v/vt/vn";
+    cursor.error(format!("Face vertices can only have 3 properties, {forms}, got {corner}"))
 }
 
 /// A 1-based or relative index as one that counts from 0.

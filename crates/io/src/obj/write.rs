@@ -9,9 +9,11 @@ use crate::number::{push_fixed, push_integer};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Mesh<'a> {
     /// What stands before the first vertex.
-    pub header: &'a str,
+    pub header: &'a [u8],
     /// Positions.
     pub verts: &'a [[f64; 3]],
+    /// A colour for each vertex, behind its position: not in the format, but read and written by many programs.
+    pub colors: Option<&'a [[f64; 3]]>,
     /// Normals.
     pub normals: &'a [[f64; 3]],
     /// Texture coordinates.
@@ -28,7 +30,7 @@ pub struct Mesh<'a> {
 /// [`MOST_DECIMAL_PLACES`](crate::MOST_DECIMAL_PLACES)). There is no line end after the last face.
 ///
 /// # Errors
-/// `faces_normals` or `faces_uvs` with another number of triangles than `faces`.
+/// `faces_normals` or `faces_uvs` with another number of triangles than `faces`; `colors` of another number than `verts`.
 pub fn write(mesh: &Mesh, decimal_places: usize, out: &mut Vec<u8>) -> Result<()> {
     for (triangles, name) in [(mesh.faces_normals, "faces_normals"), (mesh.faces_uvs, "faces_uvs")] {
         if let Some(triangles) = triangles
@@ -41,8 +43,21 @@ pub fn write(mesh: &Mesh, decimal_places: usize, out: &mut Vec<u8>) -> Result<()
             ));
         }
     }
-    out.extend_from_slice(mesh.header.as_bytes());
-    push_rows(b"v", mesh.verts, decimal_places, out);
+    if let Some(colors) = mesh.colors
+        && colors.len() != mesh.verts.len()
+    {
+        let (expected, got) = (mesh.verts.len(), colors.len());
+        return Err(Error::new("obj", format!("there must be a colour for each vertex, {expected}, got {got}")));
+    }
+    out.extend_from_slice(mesh.header);
+    match mesh.colors {
+        None => push_rows(b"v", mesh.verts, decimal_places, out),
+        Some(colors) => {
+            for (position, color) in mesh.verts.iter().zip(colors) {
+                push_row(b"v", position.iter().chain(color), decimal_places, out);
+            }
+        }
+    }
     push_rows(b"vn", mesh.normals, decimal_places, out);
     push_rows(b"vt", mesh.uvs, decimal_places, out);
     for (face, verts) in mesh.faces.iter().enumerate() {
@@ -70,13 +85,17 @@ pub fn write(mesh: &Mesh, decimal_places: usize, out: &mut Vec<u8>) -> Result<()
 
 fn push_rows<const N: usize>(keyword: &[u8], rows: &[[f64; N]], decimal_places: usize, out: &mut Vec<u8>) {
     for row in rows {
-        out.extend_from_slice(keyword);
-        for &value in row {
-            out.push(b' ');
-            push_fixed(value, decimal_places, out);
-        }
-        out.push(b'\n');
+        push_row(keyword, row, decimal_places, out);
     }
+}
+
+fn push_row<'a>(keyword: &[u8], row: impl IntoIterator<Item = &'a f64>, decimal_places: usize, out: &mut Vec<u8>) {
+    out.extend_from_slice(keyword);
+    for &value in row {
+        out.push(b' ');
+        push_fixed(value, decimal_places, out);
+    }
+    out.push(b'\n');
 }
 
 fn push_from_one(index: i64, out: &mut Vec<u8>) {

@@ -2,7 +2,7 @@
 //! Bodies of words: one record a line, blank lines passed over.
 
 use super::header::{Element, Header, Kind};
-use super::{Column, columns, error_at, record_name};
+use super::{Column, columns, error_at, not_enough_data};
 use crate::error::{Error, Result, quoted};
 use crate::number::integer;
 
@@ -14,7 +14,7 @@ pub(super) fn read(header: &Header, body: &[u8]) -> Result<Vec<Vec<Column>>> {
         let mut columns = columns(element, lines.rest.len().div_ceil(least_record));
         for record in 0..element.count {
             let Some(line) = lines.next() else {
-                return Err(lines.error(format!("the file ends before {}", record_name(element, record))));
+                return Err(lines.error(not_enough_data(element, record)));
             };
             read_record(element, &mut columns, line).map_err(|problem| lines.error(problem))?;
         }
@@ -22,7 +22,9 @@ pub(super) fn read(header: &Header, body: &[u8]) -> Result<Vec<Vec<Column>>> {
     }
     match lines.next() {
         None => Ok(elements),
-        Some(line) => Err(lines.error(format!("the last element is over, got {}", quoted(line)))),
+        Some(line) => {
+            Err(lines.error(format!("Extra data at end of file: the last element is over, got {}", quoted(line))))
+        }
     }
 }
 
@@ -31,7 +33,7 @@ pub(super) fn read(header: &Header, body: &[u8]) -> Result<Vec<Vec<Column>>> {
 fn read_record(element: &Element, columns: &mut [Column], line: &[u8]) -> std::result::Result<(), String> {
     let mut words = Words { rest: line };
     for (property, column) in element.properties.iter().zip(columns) {
-        let missing = || format!("a record of element {} ends before property {}", element.name, property.name);
+        let missing = || wrong_length(element, &format!("it ends before property {}", property.name));
         match column {
             Column::Scalars(values) => {
                 let word = words.next().ok_or_else(missing)?;
@@ -46,7 +48,8 @@ fn read_record(element: &Element, columns: &mut [Column], line: &[u8]) -> std::r
                 })?;
                 for item in 0..length {
                     let Some(word) = words.next() else {
-                        return Err(format!("property {} is a list of {length} items, got {item}", property.name));
+                        let message = format!("property {} is a list of {length} items, got {item}", property.name);
+                        return Err(wrong_length(element, &message));
                     };
                     if !values.push_word(word) {
                         return Err(wrong_value(&property.name, property.kind, word));
@@ -58,7 +61,7 @@ fn read_record(element: &Element, columns: &mut [Column], line: &[u8]) -> std::r
     }
     match words.next() {
         None => Ok(()),
-        Some(word) => Err(format!("a record of element {} is over, got {}", element.name, quoted(word))),
+        Some(word) => Err(wrong_length(element, &format!("it is over, got {}", quoted(word)))),
     }
 }
 
@@ -66,6 +69,17 @@ fn list_length(word: &[u8]) -> Option<u32> {
     match integer(word) {
         Some((value, len)) if len == word.len() => u32::try_from(value).ok(),
         _ => None,
+    }
+}
+
+/// Of a record with more or fewer words than it must have.
+#[cold]
+fn wrong_length(element: &Element, message: &str) -> String {
+    let has_list = element.properties.iter().any(|property| matches!(property.kind, Kind::List { .. }));
+    if has_list {
+        format!("A line of {} data did not have the specified length: {message}", element.name)
+    } else {
+        format!("Inconsistent data for {}: {message}", element.name)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::header::{Element, Header, Kind, Property};
 use super::values::Scalar;
-use super::{Column, columns, record_name};
+use super::{Column, columns, not_enough_data, record_name};
 use crate::error::{Error, Result};
 
 pub(super) fn read<const BIG: bool>(header: &Header, body: &[u8]) -> Result<Vec<Vec<Column>>> {
@@ -13,17 +13,21 @@ pub(super) fn read<const BIG: bool>(header: &Header, body: &[u8]) -> Result<Vec<
         let least_record: usize = element.properties.iter().map(least_size).sum();
         let mut columns = columns(element, rest.len() / least_record);
         let has_lists = columns.iter().any(|column| matches!(column, Column::Lists(..)));
-        rest = if has_lists {
-            read_records::<BIG>(element, &mut columns, rest)?
+        let after = if has_lists {
+            read_equal_records::<BIG>(element, &mut columns, rest)
         } else {
-            read_table::<BIG>(element, least_record, &mut columns, rest)?
+            Some(read_table::<BIG>(element, least_record, &mut columns, rest)?)
+        };
+        rest = match after {
+            Some(after) => after,
+            None => read_records::<BIG>(element, &mut columns, rest)?,
         };
         elements.push(columns);
     }
     if rest.trim_ascii().is_empty() {
         return Ok(elements);
     }
-    Err(Error::new("ply", format!("{} bytes follow the last element", rest.len())))
+    Err(Error::new("ply", format!("Extra data at end of file: {} bytes follow the last element", rest.len())))
 }
 
 /// The bytes of a scalar or of an empty list.
@@ -33,7 +37,7 @@ fn least_size(property: &Property) -> usize {
 }
 
 fn ends_early(element: &Element, record: usize) -> Error {
-    Error::new("ply", format!("the file ends inside {}", record_name(element, record)))
+    Error::new("ply", not_enough_data(element, record))
 }
 
 /// Records of one size: column by column. Returns what follows them.
@@ -53,6 +57,52 @@ fn read_table<'a, const BIG: bool>(
         offset += least_size(property);
     }
     Ok(rest)
+}
+
+/// Records whose lists are as long in each as in the first, which makes them a table. Returns what follows them; `None`,
+/// and empty columns, if they are not so.
+fn read_equal_records<'a, const BIG: bool>(
+    element: &Element,
+    columns: &mut [Column],
+    bytes: &'a [u8],
+) -> Option<&'a [u8]> {
+    let mut first = Vec::with_capacity(element.properties.len()); // where each property stands, and the length of a list
+    let mut at = 0_usize;
+    for property in &element.properties {
+        let mut items = 0;
+        let start = at;
+        at = at.checked_add(least_size(property))?;
+        if let Kind::List { length, item } = property.kind {
+            items = list_length::<BIG>(length, bytes.get(start..at)?)?;
+            at = at.checked_add((items as usize).checked_mul(item.size())?)?;
+        }
+        first.push((start, items));
+    }
+    let record_size = at;
+    let (table, rest) = bytes.split_at_checked(element.count.checked_mul(record_size)?)?;
+    for (property, &(start, _)) in element.properties.iter().zip(&first) {
+        if let Kind::List { length, .. } = property.kind {
+            let lengths = start..start + length.size();
+            let expected = table.get(lengths.clone());
+            if table.chunks_exact(record_size).any(|record| record.get(lengths.clone()) != expected) {
+                return None;
+            }
+        }
+    }
+    for ((property, column), &(start, items)) in element.properties.iter().zip(columns).zip(&first) {
+        match (property.kind, column) {
+            (Kind::Scalar(_), Column::Scalars(values)) => {
+                values.extend_packed::<BIG>(table.get(start..).unwrap_or_default(), record_size);
+            }
+            (Kind::List { length, item }, Column::Lists(lengths, values)) => {
+                lengths.resize(element.count, items);
+                let start = start + length.size();
+                values.extend_groups::<BIG>(table, record_size, start..start + items as usize * item.size());
+            }
+            _ => {} // a column is of the kind of its property
+        }
+    }
+    Some(rest)
 }
 
 /// Records of any size: one after the other. Returns what follows them.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The header: what stands in the body, and how.
 
+use std::collections::HashSet;
+
 use super::error_at;
 use super::values::Scalar;
 use crate::error::{Result, quoted};
@@ -85,6 +87,13 @@ pub struct Header {
     pub lines: usize,
 }
 
+/// The names that are taken: of elements, and of the properties of the last one.
+#[derive(Default)]
+struct Names {
+    elements: HashSet<String>,
+    properties: HashSet<String>,
+}
+
 impl Header {
     /// Reads the header that a file begins with, and where the body begins.
     ///
@@ -92,9 +101,10 @@ impl Header {
     /// As those of [`read`](super::read) that concern the header.
     pub fn read(bytes: &[u8]) -> Result<(Self, usize)> {
         if !bytes.starts_with(b"ply\n") && !bytes.starts_with(b"ply\r\n") {
-            return Err(error_at(1, "the first line must be \"ply\"".to_owned()));
+            return Err(error_at(1, "Invalid file header: the first line must be \"ply\"".to_owned()));
         }
         let mut format = None;
+        let mut names = Names::default();
         let mut header =
             Self { format: Format::Ascii, elements: vec![], comments: vec![], obj_infos: vec![], lines: 0 };
         let mut at = 0;
@@ -113,8 +123,8 @@ impl Header {
                 b"obj_info" => header.obj_infos.push(text.to_vec()),
                 b"format" if format.is_some() => return Err(error_at(number, "a second format".to_owned())),
                 b"format" => format = Some(read_format(number, &words)?),
-                b"element" => header.push_element(number, &words)?,
-                b"property" => header.push_property(number, &words)?,
+                b"element" => header.push_element(number, &words, &mut names)?,
+                b"property" => header.push_property(number, &words, &mut names)?,
                 b"end_header" if words.is_empty() => {
                     header.check_last_element(number)?;
                     let Some(format) = format else { return Err(error_at(number, "no format is given".to_owned())) };
@@ -125,7 +135,7 @@ impl Header {
                 }
                 _ => {
                     let expected = "format, element, property, comment, obj_info or end_header";
-                    return Err(error_at(number, format!("a header line must be {expected}, got {}", quoted(line))));
+                    return Err(error_at(number, format!("Invalid line: it must be {expected}, got {}", quoted(line))));
                 }
             }
             header.lines = number;
@@ -133,31 +143,33 @@ impl Header {
         Err(error_at(header.lines, "the header ends without end_header".to_owned()))
     }
 
-    fn push_element(&mut self, line: usize, words: &[&[u8]]) -> Result<()> {
+    fn push_element(&mut self, line: usize, words: &[&[u8]], names: &mut Names) -> Result<()> {
         self.check_last_element(line)?;
         let [name, count] = words else {
             return Err(error_at(line, "an element needs a name and a count".to_owned()));
         };
         let name = text(name);
-        if self.elements.iter().any(|element| element.name == name) {
+        if !names.elements.insert(name.clone()) {
             return Err(error_at(line, format!("a second element {name}")));
         }
         let Some(count) = std::str::from_utf8(count).ok().and_then(|count| count.parse().ok()) else {
             return Err(error_at(
                 line,
-                format!("the count of element {name} must be 0 or more, got {}", quoted(count)),
+                format!("Number of items for {name} was not a number of 0 or more, got {}", quoted(count)),
             ));
         };
+        names.properties.clear();
         self.elements.push(Element { name, count, properties: Vec::new() });
         Ok(())
     }
 
-    fn push_property(&mut self, line: usize, words: &[&[u8]]) -> Result<()> {
+    fn push_property(&mut self, line: usize, words: &[&[u8]], names: &mut Names) -> Result<()> {
         let Some(element) = self.elements.last_mut() else {
-            return Err(error_at(line, "a property before the first element".to_owned()));
+            return Err(error_at(line, "Encountered property before any element: it must belong to one".to_owned()));
         };
         let scalar = |name: &[u8]| {
-            Scalar::from_name(name).ok_or_else(|| error_at(line, format!("{} is not a type", quoted(name))))
+            Scalar::from_name(name)
+                .ok_or_else(|| error_at(line, format!("Invalid datatype: {}", quoted(name).trim_matches('"'))))
         };
         let (name, kind) = match words {
             [b"list", length, item, name] => {
@@ -175,8 +187,11 @@ impl Header {
             [kind, name] => (text(name), Kind::Scalar(scalar(kind)?)),
             _ => return Err(error_at(line, "a property needs a type and a name".to_owned())),
         };
-        if element.properties.iter().any(|property| property.name == name) {
-            return Err(error_at(line, format!("a second property {name} of element {}", element.name)));
+        if !names.properties.insert(name.clone()) {
+            return Err(error_at(
+                line,
+                format!("Cannot have two properties called {name} in {}: names must differ", element.name),
+            ));
         }
         element.properties.push(Property { name, kind });
         Ok(())
@@ -185,7 +200,7 @@ impl Header {
     fn check_last_element(&self, line: usize) -> Result<()> {
         match self.elements.last() {
             Some(element) if element.properties.is_empty() => {
-                Err(error_at(line, format!("element {} has no properties", element.name)))
+                Err(error_at(line, format!("Found an element with no properties: {}", element.name)))
             }
             _ => Ok(()),
         }

@@ -6,12 +6,14 @@
 mod ascii;
 mod binary;
 mod header;
+mod polygons;
 mod values;
 mod write;
 
 pub use header::{Element, Format, Header, Kind, Property};
-pub use values::{Scalar, Values};
-pub use write::{Mesh, write};
+pub use polygons::{Polygons, Triangle};
+pub use values::{Scalar, Values, rows};
+pub use write::{Colors, Mesh, write};
 
 use crate::error::{Error, Result};
 
@@ -61,6 +63,11 @@ fn columns(element: &Element, most: usize) -> Vec<Column> {
 
 fn error_at(line: usize, message: String) -> Error {
     Error::at_line("ply", line, message)
+}
+
+/// Of a file that ends before a record does.
+fn not_enough_data(element: &Element, record: usize) -> String {
+    format!("Not enough data for {}: the file ends before the end of {}", element.name, record_name(element, record))
 }
 
 /// `record 3 of the 8 of element face`.

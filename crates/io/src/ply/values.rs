@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The eight types of number that a PLY file may hold, one by one and in columns.
 
+use std::ops::Range;
+
 use crate::number::{Float, float, float_word, integer};
 
 /// The type of a property.
@@ -69,7 +71,9 @@ impl Scalar {
 }
 
 /// A number that stands in a file, packed or as a word.
-trait Number: Copy {
+pub(super) trait Number: Copy {
+    /// The nearest single.
+    fn to_single(self) -> f32;
     /// From the first bytes of `packed`, which hold at least one.
     fn unpack<const BIG: bool>(packed: &[u8]) -> Self;
     fn from_word(word: &[u8]) -> Option<Self>;
@@ -82,6 +86,11 @@ macro_rules! number {
             fn unpack<const BIG: bool>(packed: &[u8]) -> Self {
                 let bytes = packed.first_chunk().copied().unwrap_or_default();
                 if BIG { Self::from_be_bytes(bytes) } else { Self::from_le_bytes(bytes) }
+            }
+
+            #[inline(always)]
+            fn to_single(self) -> f32 {
+                self as f32
             }
 
             #[inline]
@@ -165,6 +174,20 @@ impl Values {
         }
     }
 
+    /// Their type.
+    pub fn scalar(&self) -> Scalar {
+        match self {
+            Self::Int8(_) => Scalar::Int8,
+            Self::UInt8(_) => Scalar::UInt8,
+            Self::Int16(_) => Scalar::Int16,
+            Self::UInt16(_) => Scalar::UInt16,
+            Self::Int32(_) => Scalar::Int32,
+            Self::UInt32(_) => Scalar::UInt32,
+            Self::Float32(_) => Scalar::Float32,
+            Self::Float64(_) => Scalar::Float64,
+        }
+    }
+
     /// How many.
     pub fn len(&self) -> usize {
         with_vector!(self, values => values.len())
@@ -193,9 +216,29 @@ impl Values {
     pub(super) fn extend_packed<const BIG: bool>(&mut self, packed: &[u8], stride: usize) {
         with_vector!(self, values => extend::<_, BIG>(values, packed, stride));
     }
+
+    /// Appends the numbers that stand one after the other in a part of every record of a table.
+    pub(super) fn extend_groups<const BIG: bool>(&mut self, table: &[u8], record_size: usize, part: Range<usize>) {
+        let size = self.scalar().size();
+        with_vector!(self, values => {
+            values.reserve_exact(table.len() / record_size * (part.len() / size));
+            for record in table.chunks_exact(record_size) {
+                extend::<_, BIG>(values, record.get(part.clone()).unwrap_or_default(), size);
+            }
+        });
+    }
 }
 
 #[inline(always)]
 fn extend<T: Number, const BIG: bool>(values: &mut Vec<T>, packed: &[u8], stride: usize) {
     values.extend(packed.chunks(stride).map(T::unpack::<BIG>));
+}
+
+/// Columns side by side as singles: calls `set` with the place of each value in the table of rows, and the value.
+pub fn rows(columns: &[&Values], mut set: impl FnMut(usize, f32)) {
+    for (i, column) in columns.iter().enumerate() {
+        with_vector!(column, values => for (row, &value) in values.iter().enumerate() {
+            set(row * columns.len() + i, value.to_single());
+        });
+    }
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Grid, block, arguments.
 
-use patina3d_core::{DType, DevicePtr, Gpu, Grid, Real, Result, Tensor};
+use patina3d_core::inverse::Inverse;
+use patina3d_core::{DevicePtr, Gpu, Grid, Result};
 
-use super::{GradInputs, Gradients, Inputs, MODULE, Norm, Outputs, Sizes};
+use super::{GradInputs, Gradients, Inputs, MODULE, Norm, Sizes};
 
 const THREADS: u32 = 128;
 /// Bytes of p2 that a block keeps on chip.
@@ -23,9 +24,7 @@ patina3d_core::shared_struct! {
         pub grad_dists: DevicePtr,
         pub grad_p1: DevicePtr,
         pub grad_p2: DevicePtr,
-        pub first: DevicePtr,
-        pub cursor: DevicePtr,
-        pub pairs: DevicePtr,
+        pub inverse: Inverse,
         pub n: i64,
         pub num_p1: i64,
         pub num_p2: i64,
@@ -39,21 +38,18 @@ patina3d_core::shared_struct! {
 
 impl KnnParams {
     fn new(x: &Inputs<'_>, sizes: Sizes) -> Self {
-        let pointer = |tensor: Option<Tensor<'_>>| tensor.map_or_else(DevicePtr::default, |t| t.device_ptr());
         let absent = DevicePtr::default();
         Self {
             p1: x.p1.device_ptr(),
             p2: x.p2.device_ptr(),
-            lengths1: pointer(x.lengths1),
-            lengths2: pointer(x.lengths2),
+            lengths1: DevicePtr::of(x.lengths1),
+            lengths2: DevicePtr::of(x.lengths2),
             dists: absent,
             idx: absent,
             grad_dists: absent,
             grad_p1: absent,
             grad_p2: absent,
-            first: absent,
-            cursor: absent,
-            pairs: absent,
+            inverse: Inverse::default(),
             n: sizes.n as i64,
             num_p1: sizes.p1 as i64,
             num_p2: sizes.p2 as i64,
@@ -69,19 +65,16 @@ impl KnnParams {
     }
 }
 
-fn suffix(dtype: DType) -> (&'static str, usize) {
-    if dtype == DType::F64 { (f64::SUFFIX, 8) } else { (f32::SUFFIX, 4) }
-}
-
-pub(super) fn forward(gpu: Gpu, x: &Inputs<'_>, sizes: Sizes, out: &mut Outputs<'_>) -> Result<()> {
+/// Fills `dists` and `idx`, (N, P1, K).
+pub(crate) fn forward(gpu: Gpu, x: &Inputs<'_>, sizes: Sizes, dists: DevicePtr, idx: DevicePtr) -> Result<()> {
     if sizes.k == 0 {
         return Ok(());
     }
-    let (dtype, bytes) = suffix(x.p1.dtype());
+    let (dtype, bytes) = (x.p1.dtype().suffix(), x.p1.dtype().bytes());
     let tile = (TILE_BYTES / (bytes * sizes.d)).min(512);
     let mut params = KnnParams::new(x, sizes);
-    params.dists = out.dists.device_ptr();
-    params.idx = out.idx.device_ptr();
+    params.dists = dists;
+    params.idx = idx;
     params.tile = tile as i64;
     let list = LISTS.into_iter().find(|&list| sizes.k <= list);
     let how = list.map_or_else(|| "long_list".to_owned(), |list| format!("list{list}"));
@@ -90,36 +83,29 @@ pub(super) fn forward(gpu: Gpu, x: &Inputs<'_>, sizes: Sizes, out: &mut Outputs<
     gpu.launch(&MODULE, &kernel, grid.with_shared(tile * sizes.d * bytes), &params)
 }
 
-/// `first`, `cursor` and `pairs`.
 pub(super) fn scratch_bytes(sizes: Sizes) -> usize {
-    8 * sizes.n * (2 * sizes.p2 + 1 + sizes.p1 * sizes.k)
+    Inverse::bytes(sizes.n * sizes.p2, sizes.n * sizes.p1 * sizes.k)
 }
 
-/// The gradient of `p1` is a sum over a row. That of `p2` needs the inverse of `idx`: count the pairs of each point,
-/// scan the counts, drop each pair into its point's segment (in any order: the places come from atomics), sort each
-/// segment, and add it up in order.
+/// The gradient of `p1` is a sum over a row; that of `p2` over the pairs of each point, in order.
 pub(super) fn backward(gpu: Gpu, x: &GradInputs<'_>, sizes: Sizes, out: &mut Gradients<'_>) -> Result<()> {
-    let (dtype, _) = suffix(x.inputs.p1.dtype());
+    let dtype = x.inputs.p1.dtype().suffix();
     let mut params = KnnParams::new(&x.inputs, sizes);
     params.idx = x.idx.device_ptr();
     params.grad_dists = x.grad_dists.device_ptr();
-    params.grad_p1 = out.p1.device_ptr();
-    params.grad_p2 = out.p2.device_ptr();
-    let scratch = out.scratch.device_ptr().0;
-    params.first = DevicePtr(scratch);
-    params.cursor = DevicePtr(scratch + 8 * (sizes.n * (sizes.p2 + 1)) as u64);
-    params.pairs = DevicePtr(params.cursor.0 + 8 * (sizes.n * sizes.p2) as u64);
-
     let queries = sizes.n * sizes.p1;
     let points = sizes.n * sizes.p2;
-    let run = |kernel: &str, elements: usize, threads: u32| {
-        gpu.launch(&MODULE, kernel, Grid::per_element(kernel, elements, threads)?, &params)
-    };
-    run(&format!("knn_backward_p1_{dtype}"), queries, THREADS)?;
-    run("knn_backward_clear", points, THREADS)?;
-    run("knn_backward_count", queries, THREADS)?;
-    // One block a cloud.
-    run("knn_backward_scan", sizes.n * 256, 256)?;
-    run("knn_backward_fill", queries, THREADS)?;
-    run(&format!("knn_backward_p2_{dtype}"), points, THREADS)
+    if let Some(grad) = &out.p1 {
+        params.grad_p1 = grad.device_ptr();
+        let kernel = format!("knn_backward_p1_{dtype}");
+        gpu.launch(&MODULE, &kernel, Grid::per_element(&kernel, queries, THREADS)?, &params)?;
+    }
+    if let Some(grad) = &out.p2 {
+        params.grad_p2 = grad.device_ptr();
+        params.inverse = Inverse::new(out.scratch.device_ptr(), points);
+        params.inverse.launch(gpu, &MODULE, "knn_backward", queries, &params)?;
+        let kernel = format!("knn_backward_p2_{dtype}");
+        gpu.launch(&MODULE, &kernel, Grid::per_element(&kernel, points, THREADS)?, &params)?;
+    }
+    Ok(())
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the launcher hands to every kernel of knn.cu; cuda.rs declares the same struct.
 #pragma once
-#include "cuda.cuh"
+#include "inverse.cuh"
 
 struct KnnParams {
     const void* p1;           // (N, P1, D)
@@ -13,9 +13,7 @@ struct KnnParams {
     const void* grad_dists;   // (N, P1, K)
     void* grad_p1;            // (N, P1, D)
     void* grad_p2;            // (N, P2, D)
-    int64_t* first;           // (N, P2 + 1): where the pairs of each point of p2 begin
-    int64_t* cursor;          // (N, P2): where the next pair of each point goes
-    int64_t* pairs;           // (N, P1 K): pair numbers i K + k, grouped by point of p2
+    Inverse inverse;          // of idx: pairs are slots of the whole batch, targets its points of p2
     int64_t n;
     int64_t num_p1;
     int64_t num_p2;
@@ -26,5 +24,5 @@ struct KnnParams {
     int reserved;
 };
 
-PATINA3D_LAYOUT(KnnParams, p1, p2, lengths1, lengths2, dists, idx, grad_dists, grad_p1, grad_p2, first, cursor, pairs,
-                n, num_p1, num_p2, d, k, tile, norm, reserved)
+PATINA3D_LAYOUT(KnnParams, p1, p2, lengths1, lengths2, dists, idx, grad_dists, grad_p1, grad_p2, inverse, n,
+                num_p1, num_p2, d, k, tile, norm, reserved)

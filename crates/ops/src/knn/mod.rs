@@ -7,8 +7,8 @@
 //! A distance is accumulated axis by axis with one rounding each (`d = fma(x, x, d)` for the squared norm, `d = |x| + d`
 //! for the other), on every device; with the total order this makes the result unique to the bit.
 
-mod cpu;
-mod cuda;
+pub(crate) mod cpu;
+pub(crate) mod cuda;
 
 use patina3d_core::check::{argument, scratch};
 use patina3d_core::{DType, Device, Error, Module, Result, Tensor, TensorMut};
@@ -80,11 +80,11 @@ pub struct GradInputs<'a> {
 /// What the backward pass writes.
 #[derive(Debug)]
 pub struct Gradients<'a> {
-    /// Gradient of `p1`.
-    pub p1: TensorMut<'a>,
-    /// Gradient of `p2`.
-    pub p2: TensorMut<'a>,
-    /// Bytes for the device, at least [`scratch_bytes`] of them.
+    /// Gradient of `p1`, if it is asked for.
+    pub p1: Option<TensorMut<'a>>,
+    /// Gradient of `p2`, if it is asked for.
+    pub p2: Option<TensorMut<'a>>,
+    /// Bytes for the device, at least [`scratch_bytes`] of them; none are needed without a gradient of `p2`.
     pub scratch: TensorMut<'a>,
 }
 
@@ -130,7 +130,7 @@ pub fn check(x: &Inputs<'_>) -> Result<Sizes> {
     if p2 >= u32::MAX as usize {
         return Err(Error::value(OPERATOR, "p2", "of fewer than 2^32 - 1 points a cloud", p2.to_string()));
     }
-    if n.checked_mul(p1).and_then(|rows| rows.checked_mul(x.k)).is_none_or(|slots| slots > isize::MAX as usize / 8) {
+    if n.max(1).checked_mul(p1.max(1)).and_then(|rows| rows.checked_mul(x.k)).is_none_or(|slots| slots > isize::MAX as usize / 8) {
         return Err(Error::value(OPERATOR, "K", "so small that the result can be addressed", x.k.to_string()));
     }
     Ok(Sizes { n, p1, p2, d, k: x.k })
@@ -150,11 +150,11 @@ pub fn forward(x: &Inputs<'_>, out: &mut Outputs<'_>) -> Result<()> {
             DType::F64 => cpu::forward::<f64>(x, sizes, threads, out),
             _ => cpu::forward::<f32>(x, sizes, threads, out),
         },
-        Device::Gpu(gpu) => cuda::forward(gpu, x, sizes, out),
+        Device::Gpu(gpu) => cuda::forward(gpu, x, sizes, out.dists.device_ptr(), out.idx.device_ptr()),
     }
 }
 
-/// Bytes of scratch that [`backward`] needs.
+/// Bytes of scratch that [`backward`] needs for the gradient of `p2`.
 pub fn scratch_bytes(x: &GradInputs<'_>) -> Result<usize> {
     let sizes = check(&x.inputs)?;
     Ok(match x.inputs.p1.device() {
@@ -173,15 +173,20 @@ pub fn backward(x: &GradInputs<'_>, out: &mut Gradients<'_>) -> Result<()> {
         .dtype(like.dtype())?
         .shape("(N, P1, K)", &slots)?
         .beside("p1", like)?;
-    argument(OPERATOR, "the gradient of p1", &out.p1.view())
-        .dtype(like.dtype())?
-        .shape("(N, P1, D)", &[sizes.n, sizes.p1, sizes.d].map(Some))?
-        .beside("p1", like)?;
-    argument(OPERATOR, "the gradient of p2", &out.p2.view())
-        .dtype(like.dtype())?
-        .shape("(N, P2, D)", &[sizes.n, sizes.p2, sizes.d].map(Some))?
-        .beside("p1", like)?;
-    scratch(OPERATOR, &out.scratch, scratch_bytes(x)?, "p1", like)?;
+    for (name, letters, grad, rows) in [
+        ("the gradient of p1", "(N, P1, D)", &out.p1, sizes.p1),
+        ("the gradient of p2", "(N, P2, D)", &out.p2, sizes.p2),
+    ] {
+        if let Some(grad) = grad {
+            argument(OPERATOR, name, &grad.view())
+                .dtype(like.dtype())?
+                .shape(letters, &[sizes.n, rows, sizes.d].map(Some))?
+                .beside("p1", like)?;
+        }
+    }
+    if out.p2.is_some() {
+        scratch(OPERATOR, &out.scratch, scratch_bytes(x)?, "p1", like)?;
+    }
     match like.device() {
         Device::Cpu { threads } => match like.dtype() {
             DType::F64 => cpu::backward::<f64>(x, sizes, threads, out),

@@ -23,7 +23,7 @@ macro_rules! number {
         }
     )*};
 }
-number!(i8 u8 i16 i32 i64 f32 f64);
+number!(i8 u8 i16 u16 i32 u32 i64 f32 f64);
 
 /// A `bytearray` that `torch.frombuffer` reads in place.
 pub(super) fn bytearray<'py, T: Number<SIZE>, const SIZE: usize>(

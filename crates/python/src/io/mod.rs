@@ -2,6 +2,7 @@
 //! `_native.io`: readers and writers of mesh files. Arrays cross as bytes of the machine's order, row by row.
 
 mod arrays;
+mod load_mtl;
 mod load_obj;
 mod load_ply;
 mod save_obj;
@@ -15,7 +16,9 @@ use pyo3::prelude::*;
 #[pymodule]
 pub(crate) mod io {
     #[pymodule_export]
-    use super::load_obj::load_obj;
+    use super::load_mtl::load_mtl;
+    #[pymodule_export]
+    use super::load_obj::{ObjFile, load_obj};
     #[pymodule_export]
     use super::load_ply::{PlyFile, load_ply};
     #[pymodule_export]

@@ -8,12 +8,13 @@ use crate::call::guard;
 
 /// The text of an OBJ file; values are doubles, indices 64-bit integers that count from 0.
 #[pyfunction]
-#[pyo3(signature = (header, decimal_places, verts, faces, normals, faces_normals, uvs, faces_uvs))]
+#[pyo3(signature = (header, decimal_places, verts, colors, faces, normals, faces_normals, uvs, faces_uvs))]
 pub(super) fn save_obj<'py>(
     py: Python<'py>,
-    header: &str,
+    header: &[u8],
     decimal_places: usize,
     verts: &[u8],
+    colors: Option<&[u8]>,
     faces: &[u8],
     normals: Option<&[u8]>,
     faces_normals: Option<&[u8]>,
@@ -21,10 +22,11 @@ pub(super) fn save_obj<'py>(
     faces_uvs: Option<&[u8]>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let write = || {
-        let (faces_normals, faces_uvs) = (faces_normals.map(rows), faces_uvs.map(rows));
+        let (colors, faces_normals, faces_uvs) = (colors.map(rows), faces_normals.map(rows), faces_uvs.map(rows));
         let mesh = obj::Mesh {
             header,
             verts: &rows(verts),
+            colors: colors.as_deref(),
             normals: &normals.map(rows).unwrap_or_default(),
             uvs: &uvs.map(rows).unwrap_or_default(),
             faces: &rows(faces),

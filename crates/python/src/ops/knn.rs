@@ -44,7 +44,7 @@ pub(crate) fn knn_forward<'py>(
     Ok((dists, idx))
 }
 
-/// `patina3d_ops::knn::backward`: (gradient of p1, gradient of p2).
+/// `patina3d_ops::knn::backward`: the gradients of p1 and p2 that are asked for.
 #[pyfunction]
 pub(crate) fn knn_backward<'py>(
     py: Python<'py>,
@@ -55,17 +55,19 @@ pub(crate) fn knn_backward<'py>(
     norm: i64,
     idx: &Object<'py>,
     grad_dists: &Object<'py>,
-) -> PyResult<(Object<'py>, Object<'py>)> {
+    of_p1: bool,
+    of_p2: bool,
+) -> PyResult<Vec<Object<'py>>> {
     let call = Call::new(py, "knn_points")?;
     let idx = call.input("idx", idx)?;
     let k = idx.shape().last().map_or(0, |&k| k as i64);
     let inputs = inputs(&call, [p1, p2], [lengths1, lengths2], norm, k)?;
     let x = GradInputs { inputs, idx, grad_dists: call.input("the gradient of dists", grad_dists)? };
-    let bytes = knn::scratch_bytes(&x).map_err(to_python)?;
-    let (grad_p1, p1_out) = call.empty_like(p1, x.inputs.p1.shape())?;
-    let (grad_p2, p2_out) = call.empty_like(p2, x.inputs.p2.shape())?;
+    let bytes = if of_p2 { knn::scratch_bytes(&x).map_err(to_python)? } else { 0 };
+    let (grad_p1, p1_out) = of_p1.then(|| call.empty_like(p1, x.inputs.p1.shape())).transpose()?.unzip();
+    let (grad_p2, p2_out) = of_p2.then(|| call.empty_like(p2, x.inputs.p2.shape())).transpose()?.unzip();
     let (_scratch, scratch) = call.scratch(p1, bytes)?;
     let mut out = Gradients { p1: p1_out, p2: p2_out, scratch };
     call.run(|| knn::backward(&x, &mut out))?;
-    Ok((grad_p1, grad_p2))
+    Ok(grad_p1.into_iter().chain(grad_p2).collect())
 }

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `_native.ops`.
 
+mod chamfer;
+mod interp_face_attrs;
 mod knn;
+mod mesh_face_areas_normals;
+mod packed_to_padded;
 
 use pyo3::prelude::*;
 
@@ -9,5 +13,13 @@ use pyo3::prelude::*;
 #[pymodule]
 pub(crate) mod ops {
     #[pymodule_export]
+    use super::chamfer::{chamfer_backward, chamfer_forward};
+    #[pymodule_export]
+    use super::interp_face_attrs::{interp_face_attrs_backward, interp_face_attrs_forward};
+    #[pymodule_export]
     use super::knn::{knn_backward, knn_forward};
+    #[pymodule_export]
+    use super::mesh_face_areas_normals::{mesh_face_areas_normals_backward, mesh_face_areas_normals_forward};
+    #[pymodule_export]
+    use super::packed_to_padded::{packed_to_padded, padded_to_packed};
 }

@@ -31,36 +31,10 @@ const TILE_COLUMNS: usize = 256;
 /// Faces that are binned together at least.
 const FACES_PER_BINS: usize = 4096;
 
-/// float32 or float64 with what the loops need.
-pub(super) trait Number: Scalar + Vectorised {
-    /// Neither infinite nor NaN.
-    fn is_finite(self) -> bool;
-    /// The square root.
-    fn sqrt(self) -> Self;
-    /// The same number.
-    fn to_f64(self) -> f64;
-}
-
-macro_rules! number {
-    ($real:ty) => {
-        impl Number for $real {
-            #[inline(always)]
-            fn is_finite(self) -> bool {
-                self.is_finite()
-            }
-            #[inline(always)]
-            fn sqrt(self) -> Self {
-                self.sqrt()
-            }
-            #[inline(always)]
-            fn to_f64(self) -> f64 {
-                self.into()
-            }
-        }
-    };
-}
-number!(f32);
-number!(f64);
+/// float32 or float64.
+pub(super) trait Number: Scalar + Vectorised {}
+impl Number for f32 {}
+impl Number for f64 {}
 
 /// The settings in the dtype of the faces.
 #[derive(Clone, Copy)]

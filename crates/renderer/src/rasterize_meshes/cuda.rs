@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Grid, block, arguments.
 
-use patina3d_core::{DType, DevicePtr, Gpu, Grid, Real, Result, Tensor};
+use patina3d_core::{DType, DevicePtr, Gpu, Grid, Result};
 
 use super::{GradInputs, Gradients, Inputs, MODULE, Outputs, Sizes};
 
@@ -47,10 +47,6 @@ patina3d_core::shared_struct! {
     }
 }
 
-fn pointer(tensor: Option<Tensor<'_>>) -> DevicePtr {
-    tensor.map_or_else(DevicePtr::default, |tensor| tensor.device_ptr())
-}
-
 impl RasterizeMeshesParams {
     fn new(x: &Inputs<'_>, sizes: Sizes) -> Self {
         let absent = DevicePtr::default();
@@ -58,7 +54,7 @@ impl RasterizeMeshesParams {
             face_verts: x.face_verts.device_ptr(),
             first_face: x.mesh_to_face_first_idx.device_ptr(),
             num_faces: x.num_faces_per_mesh.device_ptr(),
-            neighbor: pointer(x.clipped_faces_neighbor_idx),
+            neighbor: DevicePtr::of(x.clipped_faces_neighbor_idx),
             pix_to_face: absent,
             zbuf: absent,
             bary_coords: absent,
@@ -85,10 +81,6 @@ impl RasterizeMeshesParams {
     }
 }
 
-fn suffix(dtype: DType) -> &'static str {
-    if dtype == DType::F64 { f64::SUFFIX } else { f32::SUFFIX }
-}
-
 fn per_element(gpu: Gpu, kernel: &str, elements: usize, params: &RasterizeMeshesParams) -> Result<()> {
     gpu.launch(&MODULE, kernel, Grid::per_element(kernel, elements, THREADS)?, params)
 }
@@ -99,7 +91,7 @@ fn per_tile(gpu: Gpu, kernel: &str, sizes: Sizes, params: &RasterizeMeshesParams
 }
 
 fn box_bytes(dtype: DType) -> usize {
-    4 * if dtype == DType::F64 { size_of::<f64>() } else { size_of::<f32>() }
+    4 * dtype.bytes()
 }
 
 /// The box of each face and of each group of faces.
@@ -111,14 +103,14 @@ pub(super) fn forward(gpu: Gpu, x: &Inputs<'_>, sizes: Sizes, out: &mut Outputs<
     if sizes.num_slots() == 0 {
         return Ok(());
     }
-    let dtype = suffix(x.face_verts.dtype());
+    let dtype = x.face_verts.dtype().suffix();
     let mut params = RasterizeMeshesParams::new(x, sizes);
     params.pix_to_face = out.pix_to_face.device_ptr();
     params.zbuf = out.zbuf.device_ptr();
     params.bary_coords = out.bary_coords.device_ptr();
     params.dists = out.dists.device_ptr();
     params.boxes = out.scratch.device_ptr();
-    params.group_boxes = DevicePtr(params.boxes.0 + (box_bytes(x.face_verts.dtype()) * sizes.f) as u64);
+    params.group_boxes = params.boxes.after(box_bytes(x.face_verts.dtype()) * sizes.f);
     let list = LISTS.into_iter().find(|&list| sizes.k <= list);
     let how = list.map_or_else(|| "long_list".to_owned(), |list| format!("list{list}"));
     per_element(gpu, &format!("rasterize_meshes_setup_{dtype}"), sizes.f, &params)?;
@@ -131,15 +123,15 @@ pub(super) fn backward_scratch_bytes(_: &GradInputs<'_>, sizes: Sizes) -> usize 
 }
 
 pub(super) fn backward(gpu: Gpu, x: &GradInputs<'_>, sizes: Sizes, out: &mut Gradients<'_>) -> Result<()> {
-    let dtype = suffix(x.inputs.face_verts.dtype());
+    let dtype = x.inputs.face_verts.dtype().suffix();
     let mut params = RasterizeMeshesParams::new(&x.inputs, sizes);
     params.pix_to_face = x.pix_to_face.device_ptr();
-    params.grad_zbuf = pointer(x.grad_zbuf);
-    params.grad_bary_coords = pointer(x.grad_bary_coords);
-    params.grad_dists = pointer(x.grad_dists);
+    params.grad_zbuf = DevicePtr::of(x.grad_zbuf);
+    params.grad_bary_coords = DevicePtr::of(x.grad_bary_coords);
+    params.grad_dists = DevicePtr::of(x.grad_dists);
     params.grad_face_verts = out.face_verts.device_ptr();
     params.sums = out.scratch.device_ptr();
-    params.summands = DevicePtr(params.sums.0 + (COMPONENTS * size_of::<u64>() * sizes.f) as u64);
+    params.summands = params.sums.after(COMPONENTS * size_of::<u64>() * sizes.f);
     let numbers = COMPONENTS * sizes.f;
     per_element(gpu, &format!("rasterize_meshes_backward_clear_{dtype}"), numbers, &params)?;
     if sizes.f > 0 && sizes.num_slots() > 0 {

@@ -6,7 +6,9 @@
 // 32 faces whose boxes meet its tile, and of these the faces whose boxes do, in face order; each warp takes those that
 // meet its pixels, and each thread keeps its K nearest. No list of faces overflows: it is worked off whenever it is
 // nearly full.
+#include "fixed_point.cuh"
 #include "geometry.cuh"
+#include "nearest_list.cuh"
 #include "rasterize_meshes.h"
 
 namespace {
@@ -16,7 +18,8 @@ constexpr int kThreads = kTile * kTile, kWarps = kThreads / 32;
 constexpr int kListed = 2 * kThreads;
 constexpr int kGroup = 32;
 constexpr unsigned kAllLanes = 0xffffffffu;
-constexpr uint32_t kNoFace = UINT32_MAX;
+
+__device__ int64_t this_thread() { return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; }
 
 template <typename T>
 __device__ bool is_finite(T x) {
@@ -86,7 +89,7 @@ __device__ Box<T> box_of_face(const RasterizeMeshesParams& p, const Face<T>& fac
 // The box of each face and of each group of faces.
 template <typename T>
 __device__ void setup(const RasterizeMeshesParams& p) {
-    const int64_t face = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
+    const int64_t face = this_thread();
     Box<T> box = face < p.f ? box_of_face(p, load_face<T>(p, face)) : nowhere<T>();
     if (face < p.f) static_cast<Box<T>*>(p.boxes)[face] = box;
     for (int step = kGroup / 2; step > 0; step /= 2) {
@@ -175,78 +178,6 @@ __device__ bool yields(const RasterizeMeshesParams& p, int64_t face, Vec2<T> poi
     return rival.dist2 < at.dist2 || (rival.dist2 == at.dist2 && other < face);
 }
 
-// The K nearest faces of a pixel, K <= Capacity, in registers: once the loops are unrolled every index is a constant.
-template <typename T, int Capacity>
-struct RegisterList {
-    T z[Capacity];
-    uint32_t faces[Capacity];
-    T worst = T(INFINITY);  // a face that is not nearer does not enter
-    int64_t k;
-
-    __device__ RegisterList(const RasterizeMeshesParams& p, int64_t) : k(p.k) {
-#pragma unroll
-        for (int i = 0; i < Capacity; ++i) {
-            z[i] = T(INFINITY);
-            faces[i] = kNoFace;
-        }
-    }
-
-    // Faces come in ascending order of index, so a tie goes behind what is there.
-    __device__ void insert(T depth, uint32_t face) {
-#pragma unroll
-        for (int i = Capacity - 1; i > 0; --i) {
-            if (depth < z[i - 1]) {
-                z[i] = z[i - 1];
-                faces[i] = faces[i - 1];
-            } else if (depth < z[i]) {
-                z[i] = depth;
-                faces[i] = face;
-            }
-        }
-        if (depth < z[0]) {
-            z[0] = depth;
-            faces[0] = face;
-        }
-#pragma unroll
-        for (int i = 0; i < Capacity; ++i) worst = i < k ? z[i] : worst;
-    }
-
-    // Fills the pixel's slots, -1 where there is no face.
-    __device__ void store(int64_t* slots) const {
-#pragma unroll
-        for (int i = 0; i < Capacity; ++i) {
-            if (i < k) slots[i] = faces[i] == kNoFace ? -1 : int64_t(faces[i]);
-        }
-    }
-};
-
-// A list of any length, kept sorted where the result belongs.
-template <typename T>
-struct LongList {
-    T* z;
-    int64_t* faces;
-    T worst = T(INFINITY);
-    int64_t k, size = 0;
-
-    __device__ LongList(const RasterizeMeshesParams& p, int64_t pixel)
-        : z(static_cast<T*>(p.zbuf) + pixel * p.k), faces(p.pix_to_face + pixel * p.k), k(p.k) {}
-
-    __device__ void insert(T depth, uint32_t face) {
-        int64_t i = size < k ? size++ : k - 1;
-        for (; i > 0 && depth < z[i - 1]; --i) {
-            z[i] = z[i - 1];
-            faces[i] = faces[i - 1];
-        }
-        z[i] = depth;
-        faces[i] = face;
-        if (size == k) worst = z[k - 1];
-    }
-
-    __device__ void store(int64_t* slots) const {
-        for (int64_t i = size; i < k; ++i) slots[i] = -1;
-    }
-};
-
 // The range of faces of a mesh, within the packed faces.
 struct FaceRange {
     int64_t begin, end;
@@ -289,7 +220,8 @@ __device__ void forward(const RasterizeMeshesParams& p) {
     const Box<T> block = box_of_pixels<T>(p, place.block_row, place.block_column, kWarpRows, kWarpColumns);
     const Vec2<T> point = active ? center_of<T>(p, place.row, place.column) : Vec2<T>{};
     const FaceRange range(p, place.image);
-    List list(p, active ? place.pixel(p) : 0);
+    const int64_t slots = active ? place.pixel(p) * p.k : 0;
+    List list(p.k, static_cast<T*>(p.zbuf) + slots, p.pix_to_face + slots);
 
     int turn = 0;
     for (int64_t next = range.begin / kGroup; next * kGroup < range.end; next += kThreads) {
@@ -334,9 +266,8 @@ __device__ void forward(const RasterizeMeshesParams& p) {
     if (!active) return;
 
     // Barycentrics and distances of the survivors are computed again: cheaper than carrying them through the list.
-    const int64_t start = place.pixel(p) * p.k;
-    list.store(p.pix_to_face + start);
-    for (int64_t slot = start; slot < start + p.k; ++slot) {
+    list.store(p.pix_to_face + slots);
+    for (int64_t slot = slots; slot < slots + p.k; ++slot) {
         const int64_t face = p.pix_to_face[slot];
         Fragment<T> at = {{T(-1), T(-1), T(-1)}, T(-1), T(-1), false};
         if (face >= 0) evaluate(p, load_face<T>(p, face), point, T(INFINITY), at);
@@ -349,84 +280,12 @@ __device__ void forward(const RasterizeMeshesParams& p) {
     }
 }
 
-// Backward. The gradient of a face is a sum over the slots that hold it, anywhere in the image. Integer atomics on
-// 64-bit fixed point give it the same bits in every order of arrival, without lists of unknown length (so without a
-// synchronisation) and without walking the boxes of faces that others hide. The same pass runs once before, to find
-// each sum's greatest exponent and number of summands: of n summands, each is rounded to 2^-60 n of the greatest.
-
+// Backward. The gradient of a face is a sum over the slots that hold it, anywhere in the image: fixed_point.cuh adds them
+// up without walking the boxes of faces that others hide.
 template <typename T>
-struct Float;
-
-template <>
-struct Float<float> {
-    static constexpr int bias = 127, not_finite = 255;
-    static __device__ int exponent(float x) { return __float_as_int(x) >> 23 & 255; }
-    static __device__ float scale(float x, int power) { return ldexpf(x, power); }
-    static __device__ long long round(float x) { return __float2ll_rn(x); }
-};
-
-template <>
-struct Float<double> {
-    static constexpr int bias = 1023, not_finite = 2047;
-    static __device__ int exponent(double x) { return int(__double_as_longlong(x) >> 52 & 2047); }
-    static __device__ double scale(double x, int power) { return ldexp(x, power); }
-    static __device__ long long round(double x) { return __double2ll_rn(x); }
-};
-
-// The sums of the nine components of every face. Exponents wait in the memory of the result.
-template <typename T>
-struct Sums {
-    const RasterizeMeshesParams& p;
-
-    __device__ int* exponent(int64_t component) const {
-        return static_cast<int*>(p.grad_face_verts) + component * int64_t(sizeof(T) / sizeof(int));
-    }
-
-    // Every summand is below 2^(exponent - bias + 1), so `summands` of them times 2^power stay below 2^62.
-    __device__ int power(int64_t component, unsigned long long summands) const {
-        return 62 - (64 - __clzll(summands)) - (*exponent(component) - Float<T>::bias + 1);
-    }
-
-    __device__ void clear(int64_t component) const {
-        *exponent(component) = 0;
-        p.sums[component] = 0;
-        if (component % 9 == 0) p.summands[component / 9] = 0;
-    }
-
-    __device__ void finish(int64_t component) const {
-        const unsigned long long summands = p.summands[component / 9];
-        const long long sum = static_cast<long long>(p.sums[component]);
-        const bool finite = *exponent(component) != Float<T>::not_finite;
-        const T value = Float<T>::scale(T(sum), -power(component, summands));
-        static_cast<T*>(p.grad_face_verts)[component] = finite ? value : T(NAN);
-    }
-};
-
-// One thread a component.
-template <typename T>
-__device__ void for_component(const RasterizeMeshesParams& p, void (Sums<T>::*body)(int64_t) const) {
-    const int64_t component = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
-    if (component < 9 * p.f) (Sums<T>{p}.*body)(component);
+__device__ FixedPointSums<T> sums_of(const RasterizeMeshesParams& p) {
+    return {static_cast<T*>(p.grad_face_verts), p.sums, p.summands, p.f, 9};
 }
-
-// Notes one summand's exponent.
-template <typename T>
-struct MeasureSum {
-    static __device__ void take(const Sums<T>& sums, int64_t component, T value) {
-        atomicMax(sums.exponent(component), Float<T>::exponent(value));
-        if (component % 9 == 0) atomicAdd(sums.p.summands + component / 9, 1ull);
-    }
-};
-
-// Adds one summand.
-template <typename T>
-struct AddToSum {
-    static __device__ void take(const Sums<T>& sums, int64_t component, T value) {
-        const int power = sums.power(component, sums.p.summands[component / 9]);
-        const long long fixed = Float<T>::round(Float<T>::scale(value, power));
-        if (fixed != 0) atomicAdd(sums.p.sums + component, static_cast<unsigned long long>(fixed));
-    }
-};
 
 // The upstream gradient of a slot.
 template <typename T>
@@ -487,7 +346,7 @@ __device__ void backward(const RasterizeMeshesParams& p) {
     const unsigned lanes_of_third = third < 3 ? 0x7ffu << 11 * third : 0u;
     const Vec2<T> point = active ? center_of<T>(p, place.row, place.column) : Vec2<T>{};
     const int64_t start = active ? place.pixel(p) * p.k : 0;
-    const Sums<T> sums = {p};
+    const FixedPointSums<T> sums = sums_of<T>(p);
 
     for (int64_t k = 0; k < p.k; ++k) {
         const int64_t face = active ? p.pix_to_face[start + k] : -1;
@@ -526,10 +385,10 @@ __device__ void backward(const RasterizeMeshesParams& p) {
     KERNEL(forward_list8, dtype) { forward<T, RegisterList<T, 8>>(p); }   \
     KERNEL(forward_list16, dtype) { forward<T, RegisterList<T, 16>>(p); } \
     KERNEL(forward_long_list, dtype) { forward<T, LongList<T>>(p); }      \
-    KERNEL(backward_clear, dtype) { for_component(p, &Sums<T>::clear); }  \
+    KERNEL(backward_clear, dtype) { sums_of<T>(p).clear(this_thread()); } \
     KERNEL(backward_measure, dtype) { backward<T, MeasureSum>(p); }       \
     KERNEL(backward_add, dtype) { backward<T, AddToSum>(p); }             \
-    KERNEL(backward_finish, dtype) { for_component(p, &Sums<T>::finish); }
+    KERNEL(backward_finish, dtype) { sums_of<T>(p).finish(this_thread()); }
 
 KERNELS(float, f32)
 KERNELS(double, f64)

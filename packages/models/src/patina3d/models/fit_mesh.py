@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from patina3d.loss import mesh_edge_loss, mesh_laplacian_smoothing, mesh_normal_consistency
+from patina3d.models.uniform_adam import UniformAdam
 from patina3d.models.views import Views, select_lights
 from patina3d.renderer import (
     BlendParams,
@@ -17,9 +18,9 @@ from patina3d.renderer import (
     MeshRasterizer,
     RasterizationSettings,
     SoftPhongShader,
-    SoftSilhouetteShader,
     TexturesVertex,
 )
+from patina3d.renderer.blending import face_coverage
 from patina3d.structures import Meshes
 from patina3d.utils import ico_sphere
 
@@ -55,11 +56,13 @@ class MeshFit:
 
     The loss is that of N. Ravi et al., "Accelerating 3D Deep Learning with PyTorch3D", 2020: the silhouette term of
     its equation 3, ``1 - IoU`` of soft and true silhouettes, the mean squared difference of colours, and the edge,
-    Laplacian and normal-consistency terms that keep the surface smooth.
+    Laplacian and normal-consistency terms that keep the surface smooth. The soft silhouette is another: see
+    `soft_silhouette`.
 
-    Adam moves handles ``u`` with ``vertices = start + (I + diffusion L)^-1 u``, L the combinatorial Laplacian of the
-    start: every step is spread smoothly over the surface, so single vertices do not tear the mesh (B. Nicolet et al.,
-    "Large Steps in Inverse Rendering of Geometry", SIGGRAPH Asia 2021).
+    Adam with one size of step for all vertices moves handles ``u`` with ``vertices = start + (I + diffusion L)^-1 u``,
+    L the combinatorial Laplacian of the start: every step is spread smoothly over the surface, so single vertices do
+    not tear the mesh (B. Nicolet et al., "Large Steps in Inverse Rendering of Geometry", SIGGRAPH Asia 2021). Colours
+    are spread likewise.
 
     Each step renders some of the views, chosen by the seed and the number of the step alone, so a fit that was
     interrupted and resumed ends in the same mesh.
@@ -85,14 +88,13 @@ class MeshFit:
         self.start = ico_sphere(settings.sphere_level, device).scale_verts(settings.sphere_radius)
         self.handles = torch.zeros_like(self.start.verts_packed(), requires_grad=True)
         self._spread = diffusion_inverse(self.start, settings.diffusion)
-        # Colours live behind a sigmoid, which keeps them in (0, 1).
+        # Colours live behind a sigmoid, which keeps them in (0, 1), and are spread over the surface as positions are.
         self.color_logits = torch.zeros_like(self.start.verts_packed(), requires_grad=True)
         self._rates = (settings.learning_rate, settings.color_learning_rate)
-        self.optimizer = torch.optim.Adam([{"params": [self.handles]}, {"params": [self.color_logits]}])
+        self.optimizer = UniformAdam([{"params": [self.handles]}, {"params": [self.color_logits]}])
         self.history: list[dict[str, float]] = []
         self._rasterizer = MeshRasterizer()
         self._color = SoftPhongShader(device=device)
-        self._silhouette = SoftSilhouetteShader()
 
     @property
     def step(self) -> int:
@@ -102,7 +104,7 @@ class MeshFit:
     def mesh(self) -> Meshes:
         """The mesh as it is now, coloured; its gradient leads to the parameters."""
         mesh = self.start.offset_verts(self._spread @ self.handles)
-        mesh.textures = TexturesVertex(self.color_logits.sigmoid()[None])
+        mesh.textures = TexturesVertex((self._spread @ self.color_logits).sigmoid()[None])
         return mesh
 
     def render(self, mesh: Meshes, chosen: Tensor) -> tuple[Tensor, Tensor]:
@@ -119,7 +121,7 @@ class MeshFit:
         )
         batch = mesh.extend(len(chosen))
         fragments = self._rasterizer(batch, cameras=cameras, raster_settings=raster_settings)
-        silhouette = self._silhouette(fragments, batch, blend_params=blend)[..., 3]
+        silhouette = soft_silhouette(fragments, blend)
         nearest = _nearest_slots(fragments, settings.shaded_faces_per_pixel)
         color = self._color(nearest, batch, cameras=cameras, lights=lights, blend_params=blend)
         return color[..., :3], silhouette
@@ -217,6 +219,17 @@ def _nearest_slots(fragments: Fragments, slots: int) -> Fragments:
         bary_coords=fragments.bary_coords[..., :slots, :],
         dists=dists,
     )
+
+
+def soft_silhouette(fragments: Fragments, blend_params: BlendParams) -> Tensor:
+    r"""How much the faces cover each pixel, (B, S, S): ``min(1, sum_k sigmoid(-dist2_k / sigma))``.
+
+    Two faces that share an edge cover a pixel beside it by ``p`` and ``1 - p``, so the inside of an object is covered
+    by exactly 1 and has no gradient: only outlines have one. `SoftSilhouetteShader`, which multiplies what each face
+    lets through, sees the background shine through every edge, and a fit that it guides folds the surface into many
+    layers to hide it.
+    """
+    return face_coverage("soft_silhouette", fragments, blend_params).sum(-1).clamp(max=1)
 
 
 def silhouette_loss(predicted: Tensor, true: Tensor) -> Tensor:

@@ -5,10 +5,94 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import Function
 
-from patina3d.structures.rows import gather_rows, sum_rows
+from patina3d.core import _native, is_differentiated, register
+from patina3d.ops._reference.interp_face_attrs import interpolate_face_attributes_python
 
 __all__ = ["interpolate_face_attributes", "interpolate_face_attributes_python"]
+
+_HALF = (torch.float16, torch.bfloat16)
+
+
+def _fake_forward(pix_to_face: Tensor, barycentric_coords: Tensor, face_attributes: Tensor) -> Tensor:
+    return barycentric_coords.new_empty((*pix_to_face.shape, face_attributes.shape[-1]))
+
+
+def _fake_backward(
+    pix_to_face: Tensor,
+    barycentric_coords: Tensor,
+    face_attributes: Tensor,
+    grad: Tensor,
+    of_weights: bool,
+    of_values: bool,
+) -> list[Tensor]:
+    wanted = (barycentric_coords, of_weights), (face_attributes, of_values)
+    return [x.new_empty(x.shape) for x, wants in wanted if wants]
+
+
+_forward = register(
+    "interp_face_attrs_forward(Tensor pix_to_face, Tensor barycentric_coords, Tensor face_attributes) -> Tensor",
+    _native.ops.interp_face_attrs_forward,
+    _fake_forward,
+)
+_backward = register(
+    "interp_face_attrs_backward(Tensor pix_to_face, Tensor barycentric_coords, Tensor face_attributes, Tensor grad,"
+    " bool of_weights, bool of_values) -> Tensor[]",
+    _native.ops.interp_face_attrs_backward,
+    _fake_backward,
+)
+
+
+class _Interpolate(Function):
+    @staticmethod
+    def forward(faces: Tensor, weights: Tensor, values: Tensor) -> Tensor:
+        return _forward(faces, weights, values)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        return None, *_Gradient.apply(*ctx.saved_tensors, grads[0], *ctx.needs_input_grad[1:])
+
+
+class _Gradient(Function):
+    """The gradient is linear in the incoming one and in each of (weights, values): its own gradient is made of both."""
+
+    @staticmethod
+    def forward(
+        faces: Tensor, weights: Tensor, values: Tensor, grad: Tensor, of_weights: bool, of_values: bool
+    ) -> tuple[Tensor | None, Tensor | None]:
+        found = iter(_backward(faces, weights, values, grad, of_weights, of_values))
+        return next(found) if of_weights else None, next(found) if of_values else None
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor | None, Tensor | None]) -> None:
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*inputs[:4])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        faces, weights, values, grad = ctx.saved_tensors
+        to_weights, to_values = grads
+        grad_grad = None
+        if to_weights is not None:
+            grad_grad = _Interpolate.apply(faces, to_weights, values)
+        if to_values is not None:
+            along = _Interpolate.apply(faces, weights, to_values)
+            grad_grad = along if grad_grad is None else grad_grad + along
+        # That of the weights comes from the change of the values, and the other way round.
+        of_weights, of_values = _Gradient.apply(
+            faces,
+            torch.zeros_like(weights) if to_weights is None else to_weights,
+            torch.zeros_like(values) if to_values is None else to_values,
+            grad,
+            ctx.needs_input_grad[1],
+            ctx.needs_input_grad[2],
+        )
+        return None, of_weights, of_values, grad_grad, None, None
 
 
 def interpolate_face_attributes(pix_to_face: Tensor, barycentric_coords: Tensor, face_attributes: Tensor) -> Tensor:
@@ -24,14 +108,15 @@ def interpolate_face_attributes(pix_to_face: Tensor, barycentric_coords: Tensor,
     Returns:
         (N, H, W, K, D), in the wider dtype of the weights and values; 0 in empty slots. Differentiable, any number of
         times, in the weights and the values. The gradient of an empty slot is exactly 0, whatever its weights are, and
-        sums over slots are taken in the same order in every run.
+        sums over slots have the same bits in every run. float16 and bfloat16 are computed in float32 and rounded at the
+        end. Forward mode raises ``NotImplementedError``.
 
     Raises:
         TypeError: when ``pix_to_face`` is not int64 or another input is not floating.
-        ValueError: when shapes disagree.
+        ValueError: when shapes or devices disagree; on the CPU also for a face of F or more. On CUDA, where looking
+            would wait for the device, its slot is empty.
 
-    Cost: O(N H W K) plus O(D) for each slot that holds a face. On a GPU, and when compiled, empty slots cost as much
-    as others, so that the host need not wait for their number.
+    Cost: O(N H W K) plus O(D) for each slot that holds a face; nothing waits for the device.
 
     Example:
         >>> corners = torch.tensor([[[0.0], [10.0], [20.0]]])
@@ -39,86 +124,22 @@ def interpolate_face_attributes(pix_to_face: Tensor, barycentric_coords: Tensor,
         >>> interpolate_face_attributes(torch.tensor([[[[0], [-1]]]]), weights, corners).flatten()
         tensor([7.5000, 0.0000])
     """
-    _check(pix_to_face, barycentric_coords, face_attributes)
-    num_faces, _, channels = face_attributes.shape
-    dtype = torch.promote_types(barycentric_coords.dtype, face_attributes.dtype)
-    faces, weights, values = (
-        pix_to_face.reshape(-1),
-        barycentric_coords.reshape(-1, 3).to(dtype),
-        face_attributes.to(dtype),
-    )
-    if num_faces > 0 and (faces.is_cuda or torch.compiler.is_compiling()):
-        empty = faces < 0
-        weights = weights.masked_fill(empty.unsqueeze(-1), 0.0)
-        out = _Interpolate.apply(faces.masked_fill(empty, 0), weights, values)
-    else:
-        slots = (faces >= 0).nonzero().squeeze(1)
-        mixed = _Interpolate.apply(faces.index_select(0, slots), weights.index_select(0, slots), values)
-        out = mixed.new_zeros(faces.numel(), channels).index_copy(0, slots, mixed)
-    return out.reshape(*pix_to_face.shape, channels)
+    for name, value in (
+        ("pix_to_face", pix_to_face),
+        ("barycentric_coords", barycentric_coords),
+        ("face_attributes", face_attributes),
+    ):
+        if not isinstance(value, Tensor):
+            raise TypeError(f"interpolate_face_attributes: {name} must be a torch.Tensor, got {type(value).__name__}")
+    weights, values = barycentric_coords, face_attributes
+    alike = weights.dtype == values.dtype and weights.dtype not in _HALF
+    if alike or not (weights.is_floating_point() and values.is_floating_point()):
+        return _mix(pix_to_face, weights, values)
+    dtype = torch.promote_types(weights.dtype, values.dtype)
+    single = torch.promote_types(dtype, torch.float32)
+    return _mix(pix_to_face, weights.to(single), values.to(single)).to(dtype)
 
 
-def interpolate_face_attributes_python(
-    pix_to_face: Tensor, barycentric_coords: Tensor, face_attributes: Tensor
-) -> Tensor:
-    """The definition of `interpolate_face_attributes`, slot by slot in plain torch; arguments and result are the same.
-
-    Cost: O(N H W K D) time and memory for any number of empty slots.
-
-    Example:
-        >>> corners = torch.tensor([[[0.0], [10.0], [20.0]]])
-        >>> weights = torch.tensor([[[[[0.5, 0.25, 0.25]]]]])
-        >>> interpolate_face_attributes_python(torch.tensor([[[[0]]]]), weights, corners).flatten()
-        tensor([7.5000])
-    """
-    _check(pix_to_face, barycentric_coords, face_attributes)
-    # A face of zeros after the last: index -1 is where empty slots read.
-    values = torch.nn.functional.pad(face_attributes, (0, 0, 0, 0, 0, 1))
-    weights = torch.where(pix_to_face.unsqueeze(-1) < 0, 0.0, barycentric_coords)
-    return (weights.unsqueeze(-1) * values[pix_to_face.clamp(min=-1)]).sum(dim=-2)
-
-
-class _Interpolate(torch.autograd.Function):
-    """Slots that hold a face: (M,) faces, (M, 3) weights, (F, 3, D) values -> (M, D).
-
-    Only the inputs are kept for the backward pass, which torch can differentiate again.
-    """
-
-    @staticmethod
-    def forward(faces: Tensor, weights: Tensor, values: Tensor) -> Tensor:
-        return torch.matmul(weights.unsqueeze(1), gather_rows(values, faces)).squeeze(1)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        (grad,) = grad_outputs
-        faces, weights, values = ctx.saved_tensors
-        grad_weights = grad_values = None
-        if ctx.needs_input_grad[1]:
-            grad_weights = torch.matmul(gather_rows(values, faces), grad.unsqueeze(-1)).squeeze(-1)
-        if ctx.needs_input_grad[2]:
-            grad_values = sum_rows(weights.unsqueeze(-1) * grad.unsqueeze(1), faces, values.shape[0])
-        return None, grad_weights, grad_values
-
-
-def _check(pix_to_face: Tensor, barycentric_coords: Tensor, face_attributes: Tensor) -> None:
-    name = "interpolate_face_attributes"
-    if face_attributes.dim() != 3 or face_attributes.shape[1] != 3:
-        raise ValueError(f"{name}: face_attributes must be (F, 3, D), got {tuple(face_attributes.shape)}")
-    if pix_to_face.dim() != 4 or barycentric_coords.shape != (*pix_to_face.shape, 3):
-        raise ValueError(
-            f"{name}: pix_to_face must be (N, H, W, K) and barycentric_coords (N, H, W, K, 3), "
-            f"got {tuple(pix_to_face.shape)} and {tuple(barycentric_coords.shape)}"
-        )
-    if pix_to_face.dtype != torch.int64:
-        raise TypeError(f"{name}: pix_to_face must be int64, got {_dtype(pix_to_face)}")
-    for argument, value in (("barycentric_coords", barycentric_coords), ("face_attributes", face_attributes)):
-        if not value.is_floating_point():
-            raise TypeError(f"{name}: {argument} must be floating, got {_dtype(value)}")
-
-
-def _dtype(tensor: Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")
+def _mix(faces: Tensor, weights: Tensor, values: Tensor) -> Tensor:
+    mix = _Interpolate.apply if is_differentiated(weights, values) else _forward
+    return mix(faces, weights, values)

@@ -13,6 +13,7 @@ from patina3d.structures.rows import gather_rows
 __all__ = ["knn_gather", "knn_points"]
 
 _HALF = (torch.float16, torch.bfloat16)
+_MOST = 1 << 63
 
 
 class _KNN(NamedTuple):
@@ -42,8 +43,10 @@ def _fake_backward(
     norm: int,
     idx: Tensor,
     grad_dists: Tensor,
-) -> tuple[Tensor, Tensor]:
-    return p1.new_empty(p1.shape), p2.new_empty(p2.shape)
+    of_p1: bool,
+    of_p2: bool,
+) -> list[Tensor]:
+    return [x.new_empty(x.shape) for x, wanted in ((p1, of_p1), (p2, of_p2)) if wanted]
 
 
 _forward = register(
@@ -52,8 +55,8 @@ _forward = register(
     _fake_forward,
 )
 _backward = register(
-    "knn_backward(Tensor p1, Tensor p2, Tensor? lengths1, Tensor? lengths2, int norm, Tensor idx, Tensor grad_dists)"
-    " -> (Tensor, Tensor)",
+    "knn_backward(Tensor p1, Tensor p2, Tensor? lengths1, Tensor? lengths2, int norm, Tensor idx, Tensor grad_dists,"
+    " bool of_p1, bool of_p2) -> Tensor[]",
     _native.ops.knn_backward,
     _fake_backward,
 )
@@ -75,7 +78,9 @@ class _KnnPoints(Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         p1, p2, lengths1, lengths2, idx = ctx.saved_tensors
-        return *_KnnGradient.apply(p1, p2, lengths1, lengths2, ctx.norm, idx, grads[0]), None, None, None, None
+        wanted = ctx.needs_input_grad[:2]
+        grad1, grad2 = _KnnGradient.apply(p1, p2, lengths1, lengths2, ctx.norm, idx, grads[0], *wanted)
+        return grad1, grad2, None, None, None, None
 
 
 class _KnnGradient(Function):
@@ -90,33 +95,52 @@ class _KnnGradient(Function):
         norm: int,
         idx: Tensor,
         grad_dists: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        return _backward(p1, p2, lengths1, lengths2, norm, idx, grad_dists)
+        of_p1: bool,
+        of_p2: bool,
+    ) -> tuple[Tensor | None, Tensor | None]:
+        found = iter(_backward(p1, p2, lengths1, lengths2, norm, idx, grad_dists, of_p1, of_p2))
+        return next(found) if of_p1 else None, next(found) if of_p2 else None
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-        p1, p2, lengths1, lengths2, ctx.norm, idx, grad_dists = inputs
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor | None, Tensor | None]) -> None:
+        p1, p2, lengths1, lengths2, ctx.norm, idx, grad_dists, _, _ = inputs
+        ctx.set_materialize_grads(False)
         ctx.save_for_backward(p1, p2, lengths1, lengths2, idx, grad_dists)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         p1, p2, lengths1, lengths2, idx, grad_dists = ctx.saved_tensors
-        v1, v2 = grads
-        difference = p1.unsqueeze(2) - knn_gather(p2, idx)
-        slope = 2 * difference if ctx.norm == 2 else difference.sign()
-        along = ((v1.unsqueeze(2) - knn_gather(v2, idx)) * slope).sum(-1)
-        grad_grad = torch.where(_valid(idx, lengths1, lengths2, p2.shape[1]), along, 0)
+        v1, v2 = (torch.zeros_like(p) if v is None else v for p, v in zip((p1, p2), grads, strict=True))
+        grad_grad = along_neighbours(p1, p2, lengths1, lengths2, ctx.norm, idx, v1, v2)
         grad1 = grad2 = None
         if ctx.norm == 2:
-            grad1, grad2 = _KnnGradient.apply(v1, v2, lengths1, lengths2, ctx.norm, idx, grad_dists)
-        return grad1, grad2, None, None, None, None, grad_grad
+            wanted = ctx.needs_input_grad[:2]
+            grad1, grad2 = _KnnGradient.apply(v1, v2, lengths1, lengths2, ctx.norm, idx, grad_dists, *wanted)
+        return grad1, grad2, None, None, None, None, grad_grad, None, None
+
+
+def along_neighbours(
+    p1: Tensor,
+    p2: Tensor,
+    lengths1: Tensor | None,
+    lengths2: Tensor | None,
+    norm: int,
+    idx: Tensor,
+    v1: Tensor,
+    v2: Tensor,
+) -> Tensor:
+    """The derivative (N, P1, K) of the distances to the neighbours ``idx`` where the points move along (v1, v2)."""
+    difference = p1.unsqueeze(2) - knn_gather(p2, idx)
+    slope = 2 * difference if norm == 2 else difference.sign()
+    along = ((v1.unsqueeze(2) - knn_gather(v2, idx)) * slope).sum(-1)
+    return torch.where(_valid(idx, lengths1, lengths2, p2.shape[1]), along, 0)
 
 
 def _valid(idx: Tensor, lengths1: Tensor | None, lengths2: Tensor | None, num_points: int) -> Tensor:
     """Which slots of ``idx`` hold a neighbour."""
     _, rows, k = idx.shape
     slot = torch.arange(k, device=idx.device)
-    valid = slot < (num_points if lengths2 is None else lengths2[:, None, None])
+    valid = slot < (num_points if lengths2 is None else lengths2[:, None, None].clamp(max=num_points))
     if lengths1 is not None:
         valid = valid & (torch.arange(rows, device=idx.device)[:, None] < lengths1[:, None, None])
     return valid.expand(idx.shape)
@@ -167,7 +191,8 @@ def knn_points(
         TypeError: an argument is no tensor, or has another dtype than stated.
         ValueError: shapes, devices, ``norm`` or ``K`` do not fit.
 
-    Cost: O(N P1 P2 D) time; O(N P1 K) memory.
+    Cost: on the CPU about O(N (P1 + P2) log P2) time for large clouds of D <= 6, otherwise O(N P1 P2 D); O(N P1 K)
+    memory.
 
     Example:
         >>> p1 = torch.tensor([[[0.0, 0.0], [1.0, 0.0]]])
@@ -180,13 +205,18 @@ def knn_points(
         tensor([[[0, 2],
                  [2, 0]]])
     """
-    plain = isinstance(p1, Tensor) and isinstance(p2, Tensor) and type(norm) is int and type(K) is int
+    plain = isinstance(p1, Tensor) and isinstance(p2, Tensor) and type(norm) is int and type(K) is int and K < _MOST
     if not plain or lengths1 is not None or lengths2 is not None:
         _check_types(p1, p2, lengths1, lengths2, norm, K)
-    p1, p2 = _at_least_float32(p1), _at_least_float32(p2)
+    if norm not in (1, 2):
+        raise ValueError(f"knn_points: norm must be 1 or 2, got {norm}. Support for 1 or 2 norm.")
+    p1, p2 = at_least_float32(p1), at_least_float32(p2)
     find = _KnnPoints.apply if is_differentiated(p1, p2) else _forward
     dists, idx = find(p1, p2, lengths1, lengths2, norm, K)
-    return _KNN(dists, idx, knn_gather(p2, idx, lengths2) if return_nn else None)
+    if not return_nn:
+        return _KNN(dists, idx, None)
+    points = None if lengths2 is None else lengths2.clamp(max=p2.shape[1])
+    return _KNN(dists, idx, knn_gather(p2, idx, points))
 
 
 def _check_types(p1: Any, p2: Any, lengths1: Any, lengths2: Any, norm: Any, k: Any) -> None:
@@ -200,9 +230,12 @@ def _check_types(p1: Any, p2: Any, lengths1: Any, lengths2: Any, norm: Any, k: A
     for name, value in (("norm", norm), ("K", k)):
         if not isinstance(value, int | torch.SymInt):
             raise TypeError(f"knn_points: {name} must be an int, got {type(value).__name__}")
+    if isinstance(k, int) and k >= _MOST:
+        raise ValueError(f"knn_points: K must be so small that the result can be addressed, got {k}")
 
 
-def _at_least_float32(points: Tensor) -> Tensor:
+def at_least_float32(points: Tensor) -> Tensor:
+    """float16 and bfloat16 as float32, the rest as it is."""
     return points.float() if points.dtype in _HALF else points
 
 

@@ -54,12 +54,12 @@ def sample_points_from_meshes(
         (torch.Size([1, 5, 3]), tensor([0., 0., 1.]))
     """
     if meshes.isempty():
-        raise ValueError(f"{_NAME}: meshes must hold at least one face, got {meshes!r}")
+        raise ValueError(f"{_NAME}: Meshes are empty. There must be at least one face, got {meshes!r}")
     verts = meshes.verts_packed()
     if not verts.is_cuda and not bool(torch.isfinite(verts).all()):
-        raise ValueError(f"{_NAME}: meshes must have finite vertices, got nan or inf")
+        raise ValueError(f"{_NAME}: Meshes contain nan or inf. All vertices must be finite")
     if return_textures and meshes.textures is None:
-        raise ValueError(f"{_NAME}: meshes must have textures when return_textures is set, got none")
+        raise ValueError(f"{_NAME}: Meshes do not contain textures. return_textures needs them")
     n = len(meshes)
     filled = (meshes.num_faces_per_mesh() > 0)[:, None]
     with torch.no_grad():

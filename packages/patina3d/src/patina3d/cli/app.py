@@ -30,7 +30,9 @@ def fit(
     iterations: Annotated[int, typer.Option(min=1, help="Steps of the optimiser.")] = 600,
     device: _DeviceOption = "auto",
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("out"),
-    seed: Annotated[int, typer.Option(help="Fixes the order of views and the samples of the metrics.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**31, help="Fixes the order of views and the samples of the metrics.")
+    ] = 0,
     resume: Annotated[bool, typer.Option(help="Go on from the checkpoint of an interrupted fit.")] = False,
 ) -> None:
     """Recover a mesh from silhouettes and shaded pictures of TARGET, starting from a sphere."""

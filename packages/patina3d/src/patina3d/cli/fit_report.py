@@ -35,13 +35,13 @@ def write_loss(path: Path, history: list[dict[str, float]]) -> None:
 
 
 def write_views(path: Path, true: Meshes, fitted: Meshes, size: int = 224) -> None:
-    """Target on the left, fitted on the right, a row a view."""
+    """Target above, fitted below, a column a view."""
     with torch.no_grad():
-        rows = [
-            torch.cat([portrait(mesh, size, elevation, azimuth) for mesh in (true, fitted)], dim=1)
+        columns = [
+            torch.cat([portrait(mesh, size, elevation, azimuth) for mesh in (true, fitted)])
             for elevation, azimuth in _VIEWS
         ]
-    iio.imwrite(path, to_bytes(torch.cat(rows)))
+    iio.imwrite(path, to_bytes(torch.cat(columns, dim=1)))
 
 
 def write_turntable(path: Path, fitted: Meshes, size: int = 224) -> None:

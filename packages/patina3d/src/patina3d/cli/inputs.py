@@ -2,12 +2,13 @@
 """Meshes, devices and folders as the command line names them."""
 
 import tempfile
+import warnings
 from pathlib import Path
 
 import torch
 
 from patina3d.cli.errors import UserError
-from patina3d.io import load_objs_as_meshes, load_ply
+from patina3d.io import IO
 from patina3d.renderer import TexturesVertex
 from patina3d.structures import Meshes
 from patina3d.utils.shapes import SHAPES, shape
@@ -35,7 +36,7 @@ def pick_device(name: str) -> torch.device:
 
 
 def load_target(target: str, device: torch.device) -> Meshes:
-    """One mesh with vertex colours, from a file or by the name of a procedural shape."""
+    """One mesh with textures, grey where it has none, from a file or by the name of a procedural shape."""
     mesh = shape(target) if target in SHAPES else _load_file(Path(target))
     if mesh.isempty():
         raise UserError(f"{target} holds no faces")
@@ -44,9 +45,9 @@ def load_target(target: str, device: torch.device) -> Meshes:
         raise UserError(f"{target} holds vertices that are not finite")
     if mesh.faces_packed().max() >= len(verts) or mesh.faces_packed().min() < 0:
         raise UserError(f"{target} holds faces of vertices that it does not have")
-    mesh = mesh.to(device)
-    mesh.textures = TexturesVertex(mesh.verts_padded().new_tensor(_GREY).expand_as(mesh.verts_padded()))
-    return mesh
+    if mesh.textures is None:
+        mesh.textures = TexturesVertex(verts.new_tensor(_GREY).expand_as(mesh.verts_padded()))
+    return mesh.to(device)
 
 
 def _load_file(path: Path) -> Meshes:
@@ -54,14 +55,13 @@ def _load_file(path: Path) -> Meshes:
         names = ", ".join(SHAPES)
         raise UserError(f"{path} is no file, and no shape of that name is built in ({names})")
     try:
-        if path.suffix.lower() == ".obj":
-            return load_objs_as_meshes([str(path)], load_textures=False)
-        if path.suffix.lower() == ".ply":
-            verts, faces = load_ply(str(path))
-            return Meshes([verts], [faces])
-    except (ValueError, OSError, UnicodeDecodeError) as error:
+        with warnings.catch_warnings():
+            # What the loaders warn of: faces of vertices that are not there are an error here, a missing picture is
+            # drawn in grey.
+            warnings.simplefilter("ignore")
+            return IO().load_mesh(path)
+    except (ValueError, OSError, ImportError) as error:
         raise UserError(f"{path} cannot be read: {error}") from None
-    raise UserError(f"{path} must be a .obj or .ply file")
 
 
 def into_unit_ball(mesh: Meshes) -> tuple[Meshes, torch.Tensor, float]:

@@ -13,9 +13,13 @@ from patina3d.cli.pictures import portrait, to_bytes
 
 __all__ = ["run_render"]
 
+_FORMATS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tiff")
+
 
 def run_render(target: str, output: Path, size: int, elevation: float, azimuth: float, device_name: str) -> None:
     """Write a picture of a mesh."""
+    if output.suffix.lower() not in _FORMATS:
+        raise UserError(f"--output must end in one of {', '.join(_FORMATS)}, got {str(output)!r}")
     device = pick_device(device_name)
     mesh, _, _ = into_unit_ball(load_target(target, device))
     open_folder(output.parent)

@@ -28,7 +28,11 @@ from patina3d.transforms import Transform3d
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["CamerasBase", "try_get_projection_transform"]
+__all__ = ["CameraIndexError", "CamerasBase", "try_get_projection_transform"]
+
+
+class CameraIndexError(IndexError, ValueError):
+    """A camera that a batch does not have: an IndexError, by which iteration ends, and the ValueError of PyTorch3D."""
 
 
 class CamerasBase(TensorProperties):
@@ -226,7 +230,7 @@ class CamerasBase(TensorProperties):
 
         Raises:
             ValueError: any other index, or one that selects no camera.
-            IndexError: outside the batch; iteration ends by it.
+            CameraIndexError: outside the batch.
         """
         rows = self._rows(index)
         kwargs: dict[str, Any] = {"device": self.device}
@@ -252,18 +256,20 @@ class CamerasBase(TensorProperties):
             rows = torch.tensor(index, dtype=torch.int64)
         elif isinstance(index, Tensor) and index.dim() == 1 and index.dtype == torch.int64:
             rows = index
-        elif isinstance(index, Tensor) and index.shape == (size,) and index.dtype == torch.bool:
+        elif isinstance(index, Tensor) and index.dim() == 1 and index.dtype == torch.bool:
+            if index.shape[0] != size:
+                raise ValueError(f"{name}: a mask of {index.shape[0]} entries does not match cameras, which are {size}")
             rows = index.nonzero()[:, 0]
         else:
             got = f"{index.dtype} {tuple(index.shape)}" if isinstance(index, Tensor) else type(index).__name__
             raise ValueError(
-                f"{name}: index must be an int, a list of ints, an int64 tensor (M,) or a bool tensor ({size},), "
-                f"got {got}"
+                f"{name}: Invalid index type: index must be an int, a list of ints, an int64 tensor (M,) or a bool "
+                f"tensor ({size},), got {got}"
             )
         if rows.numel() == 0:
             raise ValueError(f"{name}: index must select at least one camera, got none")
         if not (-size <= int(rows.min()) and int(rows.max()) < size):
-            raise IndexError(f"{name}: index {index} is outside a batch of {size} cameras")
+            raise CameraIndexError(f"{name}: index {index} is out of bounds for a batch of {size} cameras")
         return (rows % size).to(self.device)
 
 

@@ -66,9 +66,9 @@ def look_at_rotation(
 
     The columns of R are the view axes in world space: z = norm(at - camera_position), x = norm(up x z), y = z x x.
 
-    Where ``up`` leaves x open because it is parallel to z (to within 100 eps of the dtype), x is world +X made
-    perpendicular to z, or world -Z where z is within 25 degrees of the X axis. Where the camera stands on ``at``, z is
-    world +Z. So R is always a rotation.
+    Where ``up`` is nearly parallel to z (to within 100 eps of the dtype), x is up x z made exact, taken as a constant;
+    where it is parallel and leaves x open, x is world +X made perpendicular to z, or world -Z where z is within 25
+    degrees of the X axis. Where the camera stands on ``at``, z is world +Z. So R is always a rotation.
 
     Args:
         camera_position: (N, 3) or (3,) positions in world space.
@@ -93,6 +93,9 @@ def look_at_rotation(
     z = _view_z(position, at)
     x_axis, _, z_axis = torch.eye(3, dtype=z.dtype, device=z.device)
     hint = torch.where(z[:, :1].abs() > 0.9, -z_axis, x_axis)
+    across = torch.linalg.cross(up.detach(), z.detach())
+    length = across.norm(dim=1, keepdim=True)
+    hint = torch.where(length > 0, across / length.masked_fill(length == 0, 1), hint)
     return _rotation(z, up, hint)
 
 

@@ -7,12 +7,15 @@ Shape letters: N images, H x W pixels, K slots a pixel (nearest face first), C c
 "Accelerating 3D Deep Learning with PyTorch3D", 2020, Algorithms 1 and 2.
 """
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+from torch.autograd import Function
+
+from patina3d.core import _native, is_differentiated, register
+from patina3d.renderer._reference.blending import coverage, softmax_image
 
 __all__ = ["BlendParams", "hard_rgb_blend", "sigmoid_alpha_blend", "softmax_rgb_blend"]
 
@@ -47,6 +50,104 @@ class _Fragments(Protocol):
     def zbuf(self) -> Tensor: ...
     @property
     def dists(self) -> Tensor | None: ...
+
+
+def _fake_forward(
+    colors: Tensor,
+    dists: Tensor,
+    zbuf: Tensor,
+    pix_to_face: Tensor,
+    background: Tensor,
+    znear: Tensor,
+    zfar: Tensor,
+    sigma: float,
+    gamma: float,
+    least: float,
+) -> Tensor:
+    return colors.new_empty((*colors.shape[:3], colors.shape[4] + 1))
+
+
+def _fake_backward(
+    colors: Tensor,
+    dists: Tensor,
+    zbuf: Tensor,
+    pix_to_face: Tensor,
+    background: Tensor,
+    znear: Tensor,
+    zfar: Tensor,
+    sigma: float,
+    gamma: float,
+    least: float,
+    image: Tensor,
+    grad_image: Tensor,
+    wanted: Sequence[bool],
+) -> list[Tensor]:
+    n, h, w, _, c = colors.shape
+    shapes = colors.shape, dists.shape, zbuf.shape, (n * h * w, c)
+    return [colors.new_empty(shape) for shape, wants in zip(shapes, wanted, strict=True) if wants]
+
+
+_INPUTS = (
+    "Tensor colors, Tensor dists, Tensor zbuf, Tensor pix_to_face, Tensor background, Tensor znear, Tensor zfar,"
+    " float sigma, float gamma, float least"
+)
+_forward = register(f"blending_forward({_INPUTS}) -> Tensor", _native.renderer.blending_forward, _fake_forward)
+_backward = register(
+    f"blending_backward({_INPUTS}, Tensor image, Tensor grad_image, bool[4] wanted) -> Tensor[]",
+    _native.renderer.blending_backward,
+    _fake_backward,
+)
+
+
+class _SoftBlend(Function):
+    """`softmax_image` with numbers for sigma and gamma; only the inputs and the image are kept."""
+
+    @staticmethod
+    def forward(*inputs: Any) -> Tensor:
+        return _forward(*inputs)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.numbers = inputs[7:]
+        ctx.save_for_backward(*inputs[:7], output)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (grad,) = grads
+        *tensors, image = ctx.saved_tensors
+        inputs = (*tensors, *ctx.numbers)
+        wanted = ctx.needs_input_grad
+        if torch.is_grad_enabled():
+            # The result will be differentiated again: torch's own derivative of the formula.
+            sources = [x for x, wants in zip(inputs, wanted, strict=True) if wants]
+            found = iter(
+                torch.autograd.grad(softmax_image(*inputs), sources, grad, create_graph=True, allow_unused=True)
+            )
+            return tuple(next(found) if wants else None for wants in wanted)
+        native = [wanted[i] for i in (0, 1, 2, 4)]
+        found = iter(_backward(*inputs, image, grad, native))
+        of_colors, of_dists, of_zbuf, of_background = (next(found) if wants else None for wants in native)
+        if of_background is not None and len(tensors[4]) == 1:
+            of_background = of_background.sum(dim=0, keepdim=True)
+        return of_colors, of_dists, of_zbuf, None, of_background, None, None, None, None, None
+
+
+def _blend(
+    colors: Tensor,
+    dists: Tensor,
+    zbuf: Tensor,
+    pix_to_face: Tensor,
+    background: Tensor,
+    znear: Tensor,
+    zfar: Tensor,
+    sigma: float | Tensor,
+    gamma: float | Tensor,
+) -> Tensor:
+    inputs = colors, dists, zbuf, pix_to_face, background, znear, zfar, sigma, gamma, _BACKGROUND
+    if any(isinstance(x, Tensor) and x.requires_grad for x in (znear, zfar, sigma, gamma)):
+        return softmax_image(*inputs)
+    blend = _SoftBlend.apply if is_differentiated(colors, dists, zbuf, background) else _forward
+    return blend(*inputs)
 
 
 def hard_rgb_blend(colors: Tensor, fragments: _Fragments, blend_params: BlendParams) -> Tensor:
@@ -108,12 +209,13 @@ def sigmoid_alpha_blend(colors: Tensor, fragments: _Fragments, blend_params: Ble
     name = "sigmoid_alpha_blend"
     _check(name, colors, fragments.pix_to_face)
     dists = _distances(name, fragments)
-    dtype = _working_dtype(colors, dists)
+    result_dtype, dtype = _result_dtype(colors, dists), _working_dtype(colors, dists)
     sigma = _positive(name, "sigma", blend_params.sigma)
-    transmittance = _transmittance if isinstance(sigma, Tensor) else _Transmittance.apply
-    through = transmittance(dists.to(dtype), fragments.pix_to_face, sigma)
-    image = torch.cat([colors[..., 0, :].to(dtype), 1.0 - through.unsqueeze(-1)], dim=-1)
-    return image.to(_result_dtype(colors, dists))
+    dists = dists.to(dtype)
+    # Without channels nothing but alpha is computed, and depths are not read.
+    nothing, one = dists.new_empty((*dists.shape, 0)), dists.new_ones(1)
+    alpha = _blend(nothing, dists, dists.detach(), fragments.pix_to_face, nothing.new_empty(1, 0), one, one, sigma, 1.0)
+    return torch.cat([colors[..., 0, :].to(dtype), alpha], dim=-1).to(result_dtype)
 
 
 def softmax_rgb_blend(
@@ -174,17 +276,17 @@ def softmax_rgb_blend(
     background = _background(name, colors, blend_params).to(dtype)
     channels = max(colors.shape[-1], background.shape[-1])
     sigma, gamma = (_positive(name, each, getattr(blend_params, each)) for each in ("sigma", "gamma"))
-    learned = isinstance(sigma, Tensor) or isinstance(gamma, Tensor)
-    blend = _softmax_image if learned else _SoftmaxBlend.apply
-    zbuf = fragments.zbuf.masked_fill(fragments.pix_to_face < 0, 0.0) if learned else fragments.zbuf
-    return blend(
+    background = background.expand(*background.shape[:-1], channels)
+    if background.numel() != channels:
+        background = background.expand(*colors.shape[:3], channels)
+    return _blend(
         colors.to(dtype).expand(*colors.shape[:-1], channels),
         dists,
-        zbuf.to(dtype),
+        fragments.zbuf.to(dtype),
         fragments.pix_to_face,
-        background.expand(*background.shape[:-1], channels),
-        per_image(name, "znear", znear, dists),
-        per_image(name, "zfar", zfar, dists),
+        background.reshape(-1, channels) if channels else background.new_empty(1, 0),
+        per_image(name, "znear", znear, dists).reshape(-1),
+        per_image(name, "zfar", zfar, dists).reshape(-1),
         sigma,
         gamma,
     ).to(result_dtype)
@@ -193,7 +295,7 @@ def softmax_rgb_blend(
 def face_coverage(name: str, fragments: _Fragments, blend_params: BlendParams) -> Tensor:
     """``p_k``, (N, H, W, K), for an operator of that name; differentiable in ``dists``."""
     sigma = _positive(name, "sigma", blend_params.sigma)
-    return _coverage(_distances(name, fragments), fragments.pix_to_face < 0, sigma)
+    return coverage(_distances(name, fragments), fragments.pix_to_face, sigma)
 
 
 def per_image(name: str, argument: str, depth: float | Tensor, like: Tensor) -> Tensor:
@@ -206,154 +308,6 @@ def per_image(name: str, argument: str, depth: float | Tensor, like: Tensor) -> 
             f"got shape {tuple(depth.shape)}"
         )
     return depth.to(like).reshape(-1, 1, 1, 1)
-
-
-def _coverage(dists: Tensor, empty: Tensor, sigma: float | Tensor) -> Tensor:
-    """``p_k``, (N, H, W, K): the part of the pixel that face k covers; 0 in empty slots whatever they hold."""
-    return _known(dists, empty, sigma).mul(-1.0 / sigma).masked_fill_(empty, -math.inf).sigmoid_()
-
-
-def _transmittance(dists: Tensor, pix_to_face: Tensor, sigma: float | Tensor) -> Tensor:
-    """``prod_k (1 - p_k)``, (N, H, W): exact also where ``p_k`` rounds to 1, for the gradient there."""
-    empty = pix_to_face < 0
-    return _known(dists, empty, sigma).mul(1.0 / sigma).masked_fill_(empty, math.inf).sigmoid_().prod(dim=-1)
-
-
-def _known(dists: Tensor, empty: Tensor, sigma: float | Tensor) -> Tensor:
-    """Distances for a product with sigma: the gradient of a tensor reads them all, so empty slots must be finite."""
-    return dists.masked_fill(empty, 0.0) if isinstance(sigma, Tensor) else dists
-
-
-class _SoftmaxWeights(NamedTuple):
-    coverage: Tensor  # (N, H, W, K) p_k
-    closeness: Tensor  # (N, H, W, K) zeta_k
-    weights: Tensor  # (N, H, W, K) w_k / (sum w + w_b)
-    behind: Tensor  # (N, H, W, 1) w_b / (sum w + w_b)
-    first: Tensor  # (N, H, W, 1) slot of the largest closeness
-    held: Tensor  # (N, H, W, 1) where m is the closeness of that slot, and w_b is at its least value
-
-
-def _softmax_weights(
-    dists: Tensor,
-    zbuf: Tensor,
-    pix_to_face: Tensor,
-    znear: Tensor,
-    zfar: Tensor,
-    sigma: float | Tensor,
-    gamma: float | Tensor,
-) -> _SoftmaxWeights:
-    empty = pix_to_face < 0
-    coverage = _coverage(dists, empty, sigma)
-    closeness = ((zfar - zbuf) / (zfar - znear)).masked_fill(empty, 0.0)
-    largest, first = closeness.max(dim=-1, keepdim=True)
-    shift = largest.clamp(min=_BACKGROUND)
-    # Not in place: the gradient of gamma reads the difference.
-    weights = closeness.sub(shift).mul(1.0 / gamma).exp_() * coverage
-    behind = ((_BACKGROUND - shift) / gamma).exp_()
-    held = (behind < _BACKGROUND) & (largest >= _BACKGROUND)
-    behind = behind.clamp(min=_BACKGROUND)
-    total = weights.sum(dim=-1, keepdim=True) + behind
-    return _SoftmaxWeights(coverage, closeness, weights / total, behind / total, first, held)
-
-
-def _softmax_image(
-    colors: Tensor,
-    dists: Tensor,
-    zbuf: Tensor,
-    pix_to_face: Tensor,
-    background: Tensor,
-    znear: Tensor,
-    zfar: Tensor,
-    sigma: float | Tensor,
-    gamma: float | Tensor,
-) -> Tensor:
-    """The formulas of `softmax_rgb_blend`, with ``znear`` and ``zfar`` that broadcast against (N, H, W, K)."""
-    soft = _softmax_weights(dists, zbuf, pix_to_face, znear, zfar, sigma, gamma)
-    rgb = torch.matmul(soft.weights.unsqueeze(-2), colors).squeeze(-2) + soft.behind * background
-    through = (1.0 - soft.coverage).prod(dim=-1, keepdim=True)
-    return torch.cat([rgb, 1.0 - through], dim=-1)
-
-
-def _graph_of_gradients(
-    function: Callable[..., Tensor], inputs: Sequence[Any], wanted: Sequence[bool], grad: Tensor
-) -> tuple[Tensor | None, ...]:
-    """What ``backward`` returns when its result will be differentiated again: torch's own derivative of the formula."""
-    sources = [x for x, wants in zip(inputs, wanted, strict=True) if wants]
-    grads = iter(torch.autograd.grad(function(*inputs), sources, grad, create_graph=True, allow_unused=True))
-    return tuple(next(grads) if wants else None for wants in wanted)
-
-
-class _Transmittance(torch.autograd.Function):
-    """`_transmittance` with a derivative that divides by nothing and keeps nothing of the size (N, H, W, K)."""
-
-    @staticmethod
-    def forward(dists: Tensor, pix_to_face: Tensor, sigma: float) -> Tensor:
-        return _transmittance(dists, pix_to_face, sigma)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, float], output: Tensor) -> None:
-        dists, pix_to_face, ctx.sigma = inputs
-        ctx.save_for_backward(dists, pix_to_face, output)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        (grad,) = grad_outputs
-        dists, pix_to_face, through = ctx.saved_tensors
-        if torch.is_grad_enabled():
-            inputs = dists, pix_to_face, ctx.sigma
-            return _graph_of_gradients(_transmittance, inputs, ctx.needs_input_grad, grad)
-        scale = grad * through / ctx.sigma
-        return _coverage(dists, pix_to_face < 0, ctx.sigma).mul_(scale.unsqueeze(-1)), None, None
-
-
-class _SoftmaxBlend(torch.autograd.Function):
-    """`_softmax_image`; the backward pass computes the weights again instead of keeping them.
-
-    The derivative: with G the gradient of rgb and ``v = w / (sum w + w_b)`` the normalised weights, the gradient of
-    ``log w_k`` is ``t_k = v_k G . (c_k - rgb)``, from which both ``p_k`` and ``zeta_k`` take theirs. The shift m
-    cancels between all weights except where the background's is held at its least value.
-    """
-
-    @staticmethod
-    def forward(*inputs: Any) -> Tensor:
-        return _softmax_image(*inputs)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        *tensors, ctx.sigma, ctx.gamma = inputs
-        ctx.save_for_backward(*tensors, output)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        (grad,) = grad_outputs
-        *tensors, image = ctx.saved_tensors
-        if torch.is_grad_enabled():
-            inputs = (*tensors, ctx.sigma, ctx.gamma)
-            return _graph_of_gradients(_softmax_image, inputs, ctx.needs_input_grad, grad)
-        colors, dists, zbuf, pix_to_face, background, znear, zfar = tensors
-        wants_colors, wants_dists, wants_zbuf, _, wants_background, wants_znear, wants_zfar, *_ = ctx.needs_input_grad
-        soft = _softmax_weights(dists, zbuf, pix_to_face, znear, zfar, ctx.sigma, ctx.gamma)
-        (rgb, alpha), (grad_rgb, grad_alpha) = (x.split([x.shape[-1] - 1, 1], dim=-1) for x in (image, grad))
-        out: list[Tensor | None] = [None] * 9
-        if wants_colors:
-            out[0] = soft.weights.unsqueeze(-1) * grad_rgb.unsqueeze(-2)
-        if wants_background:
-            out[4] = (soft.behind * grad_rgb).sum_to_size(background.shape)
-        grad_log = torch.matmul(grad_rgb.unsqueeze(-2), colors.transpose(-1, -2)).squeeze(-2)
-        grad_log = grad_log.sub_((grad_rgb * rgb).sum(dim=-1, keepdim=True)).mul_(soft.weights)
-        if wants_dists:
-            # d p_k / d d_k = -p_k (1 - p_k) / sigma and d alpha / d p_k = (1 - alpha) / (1 - p_k).
-            by_alpha = soft.coverage * (grad_alpha * (1.0 - alpha))
-            out[1] = by_alpha.addcmul_(1.0 - soft.coverage, grad_log).mul_(-1.0 / ctx.sigma)
-        if wants_zbuf or wants_znear or wants_zfar:
-            left_over = (grad_rgb * (background - rgb)).sum(dim=-1, keepdim=True) * soft.behind * soft.held
-            grad_closeness = grad_log.scatter_add_(-1, soft.first, left_over).div_(ctx.gamma * (zfar - znear))
-            if wants_znear:
-                out[5] = (grad_closeness * soft.closeness).sum_to_size(znear.shape)
-            if wants_zfar:
-                out[6] = (grad_closeness * (1.0 - soft.closeness)).sum_to_size(zfar.shape)
-            out[2] = grad_closeness.neg_()
-        return tuple(out)
 
 
 def _check(name: str, colors: Tensor, pix_to_face: Tensor) -> None:

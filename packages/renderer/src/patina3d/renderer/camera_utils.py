@@ -105,10 +105,10 @@ def join_cameras_as_batch(cameras_list: Sequence[CamerasBase]) -> CamerasBase:
     first = cameras_list[0]
     classes = {type(camera).__name__ for camera in cameras_list}
     if any(type(camera) is not type(first) for camera in cameras_list):
-        raise ValueError(f"join_cameras_as_batch: cameras must be of one class, got {sorted(classes)}")
+        raise ValueError(f"join_cameras_as_batch: cameras must be of the same type, got {sorted(classes)}")
     devices = {str(camera.device) for camera in cameras_list}
     if len(devices) > 1:
-        raise ValueError(f"join_cameras_as_batch: cameras must be on one device, got {sorted(devices)}")
+        raise ValueError(f"join_cameras_as_batch: cameras must be on the same device, got {sorted(devices)}")
     kwargs: dict[str, Any] = {"device": first.device}
     for field in first._FIELDS:
         values = [getattr(camera, field) for camera in cameras_list]
@@ -123,7 +123,7 @@ def join_cameras_as_batch(cameras_list: Sequence[CamerasBase]) -> CamerasBase:
 def _joined(field: str, values: list[Any], *, shared: bool) -> Any:
     if shared:
         if any(value != values[0] for value in values):
-            raise ValueError(f"join_cameras_as_batch: field {field} must be the same in all cameras, got {values}")
+            raise ValueError(f"join_cameras_as_batch: Attribute {field} is not constant across inputs, got {values}")
         return values[0]
     if not all(isinstance(value, Tensor) for value in values):
         raise ValueError(

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from patina3d.common.datatypes import Device
 from patina3d.renderer._tensor_properties import TensorProperties, common_float_dtype, format_rows, format_tensor
@@ -43,7 +42,7 @@ def diffuse(normals: Tensor, color: Any, direction: Any) -> Tensor:
     _check_points(normals, "diffuse", "normals")
     color = _spread(color, normals, "diffuse", "color")
     direction = _spread(direction, normals, "diffuse", "direction")
-    return color * torch.relu(_dot(_unit(normals), _unit(direction)))[..., None]
+    return _diffuse(_dot(_unit(normals), _unit(direction)), color)
 
 
 def specular(
@@ -76,32 +75,50 @@ def specular(
         ...          shininess=2)
         tensor([[0.6400, 0.6400, 0.6400]])
     """
+    facing, cosine, exponent = _reflection(points, normals, direction, camera_position, shininess)
+    return _specular(facing, cosine, exponent, _spread(color, points, "specular", "color"))
+
+
+def _reflection(
+    points: Tensor, normals: Tensor, direction: Any, camera_position: Any, shininess: Any
+) -> tuple[Tensor, Tensor, Tensor]:
+    """c, v . r and the exponent of `specular`, the exponent with a last axis of 1."""
     if points.shape != normals.shape:
         raise ValueError(
             f"specular: points and normals must have one shape, got {tuple(points.shape)} and {tuple(normals.shape)}"
         )
     _check_points(points, "specular", "points")
-    color = _spread(color, points, "specular", "color")
-    direction = _unit(_spread(direction, points, "specular", "direction"))
     camera_position = _spread(camera_position, points, "specular", "camera_position")
     exponent = format_tensor(shininess, common_float_dtype(points), points.device)
     exponent = _spread(exponent[..., None], points, "specular", "shininess")
-    normals = _unit(normals)
-    facing = _dot(normals, direction)[..., None]
-    mirrored = 2 * facing * normals - direction
-    cosine = _dot(_unit(camera_position - points), mirrored)[..., None]
-    lit = (facing > 0) & (cosine > 0)
+    normal = _unit(normals)
+    to_light = _unit(_spread(direction, points, "specular", "direction"))
+    to_camera = _unit(camera_position - points)
+    facing = _dot(normal, to_light)
+    return facing, 2 * facing * _dot(normal, to_camera) - _dot(to_light, to_camera), exponent
+
+
+def _diffuse(facing: Tensor, color: Tensor) -> Tensor:
+    return color * torch.relu(facing)[..., None]
+
+
+def _specular(facing: Tensor, cosine: Tensor, exponent: Tensor, color: Tensor) -> Tensor:
+    lit = ((facing > 0) & (cosine > 0))[..., None]
     # The power's derivative at 0 is infinite for exponents below 1, so 0 must not reach it.
-    highlight = torch.where(lit, cosine, 1.0) ** exponent
+    highlight = torch.where(lit, cosine[..., None], 1.0) ** exponent
     return color * torch.where(lit, highlight, (exponent == 0).to(highlight.dtype))
 
 
-def _dot(a: Tensor, b: Tensor) -> Tensor:
-    return (a * b).sum(dim=-1)
+# Vectors have their coordinates on the first axis from here on: sums of three then run along whole rows of points.
 
 
 def _unit(vectors: Tensor) -> Tensor:
-    return normalize(vectors, dim=-1, eps=_SHORTEST)
+    vectors = vectors.movedim(-1, 0).contiguous()
+    return vectors / _dot(vectors, vectors).clamp(min=_SHORTEST**2).sqrt()
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    return (a * b).sum(dim=0)
 
 
 def _check_points(points: Tensor, operator: str, argument: str) -> None:
@@ -265,3 +282,23 @@ class AmbientLights(TensorProperties):
     def specular(self, normals: Tensor, points: Tensor, camera_position: Any, shininess: Any) -> Tensor:
         """Return zeros of shape (*points.shape[:-1], C)."""
         return points.new_zeros(*points.shape[:-1], self.ambient_color.shape[-1])
+
+
+def diffuse_and_specular(
+    lights: Any, normals: Tensor, points: Tensor, camera_position: Any, shininess: Any
+) -> tuple[Tensor, Tensor]:
+    """The two terms of any lights at points (N, ..., 3); those of ours share what both are made of."""
+    if type(lights) is PointLights:
+        direction = lights.reshape_location(points) - points
+    elif type(lights) is DirectionalLights:
+        direction = lights.direction
+    else:
+        diffuse = lights.diffuse(normals=normals, points=points)
+        return diffuse, lights.specular(
+            normals=normals, points=points, camera_position=camera_position, shininess=shininess
+        )
+    facing, cosine, exponent = _reflection(points, normals, direction, camera_position, shininess)
+    return (
+        _diffuse(facing, _spread(lights.diffuse_color, points, "diffuse", "color")),
+        _specular(facing, cosine, exponent, _spread(lights.specular_color, points, "specular", "color")),
+    )

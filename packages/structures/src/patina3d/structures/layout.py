@@ -78,6 +78,10 @@ class RowLayout:
         starts = torch.arange(len(self), device=self.device) * self.width
         return packed_row + gather_rows(starts - self.first_row(), self.element_of_row())
 
+    def computed(self, name: str) -> Tensor | None:
+        """What the method ``name`` would return if it was computed, else None."""
+        return getattr(self, f"_{name}", None)
+
     def packed_from_list(self, rows: Sequence[Tensor]) -> Tensor:
         """(total, ...): the elements one after the other. ``rows`` must not be empty."""
         return rows[0] if len(rows) == 1 else torch.cat(list(rows))

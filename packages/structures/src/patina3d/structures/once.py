@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-__all__ = ["copy_with", "map_tensors", "once"]
+__all__ = ["computed_form", "copy_with", "map_tensors", "once"]
 
 _Self = TypeVar("_Self")
 _Value = TypeVar("_Value")
@@ -30,6 +30,11 @@ def once(method: Callable[[_Self], _Value]) -> Callable[[_Self], _Value]:
         return value
 
     return cached
+
+
+def computed_form(part: str, name: str) -> property:
+    """What the attribute ``part`` of an object has computed under ``name`` (its ``computed(name)``), or None."""
+    return property(lambda self: None if getattr(self, part) is None else getattr(self, part).computed(name))
 
 
 def map_tensors(value: Any, change: Callable[[Tensor], Tensor]) -> Any:

@@ -113,7 +113,7 @@ class RaggedRows:
                 raise ValueError(
                     f"{operator}: scale must be a number or have shape {(len(self.layout),)}, got {tuple(scale.shape)}"
                 )
-            scale = gather_rows(scale, self.layout.element_of_row())[:, None]
+            scale = gather_rows(scale.to(self.layout.device), self.layout.element_of_row())[:, None]
         return RaggedRows(self.layout, packed=self.as_packed() * scale)
 
     def mapped(self, change: Callable[[Tensor], Tensor], layout: RowLayout) -> "RaggedRows":

@@ -20,8 +20,8 @@ def list_to_padded(
 
     Args:
         x: N tensors of equal ndim D. An empty 1-D tensor stands for an empty tensor of D dimensions.
-        pad_size: D sizes to pad to. By default the largest size along each axis, over the members that are not empty
-            (over all members if all are empty).
+        pad_size: D sizes to pad to. By default the largest size along each axis, over the members with a row
+            (over all members if none has one).
         pad_value: value of the padding.
         equisized: all members have one shape: they are stacked, and ``pad_size`` has no effect.
 
@@ -48,10 +48,11 @@ def list_to_padded(
     if any(y.ndim != ndim and not _is_empty_row(y) for y in x):
         raise ValueError(f"list_to_padded: the members of x must have equal ndim, got {sorted({y.ndim for y in x})}")
     if pad_size is None:
-        shapes = [y.shape for y in x if y.numel() > 0] or [y.shape for y in x if y.ndim == ndim]
+        shapes = [y.shape for y in x if y.ndim == ndim]
+        shapes = [shape for shape in shapes if 0 not in shape[:1]] or shapes
         pad_size = [max(sizes) for sizes in zip(*shapes, strict=True)]
     elif len(pad_size) != ndim:
-        raise ValueError(f"list_to_padded: pad_size must have {ndim} entries, one an axis, got {len(pad_size)}")
+        raise ValueError(f"list_to_padded: Pad size must have {ndim} entries, one an axis, got {len(pad_size)}")
     return torch.stack([_padded(y, pad_size, pad_value, x[0]) for y in x])
 
 
@@ -174,16 +175,21 @@ def padded_to_packed(
                 [3.]])
     """
     if x.ndim != 3:
-        raise ValueError(f"padded_to_packed: x must have shape (N, M, D), got {tuple(x.shape)}")
+        raise ValueError(f"padded_to_packed: Supports only x of shape (N, M, D), got {tuple(x.shape)}")
     if split_size is not None and pad_value is not None:
-        raise ValueError("padded_to_packed: give split_size or pad_value, not both")
+        raise ValueError("padded_to_packed: Only one of split_size and pad_value may be given, got both")
     num, width, dim = x.shape
     if pad_value is not None:
         return x.reshape(num * width, dim)[(x != pad_value).any(-1).reshape(-1)]
     if split_size is None:
         return x.reshape(num * width, dim)
-    if len(split_size) != num or not all(isinstance(size, int) for size in split_size):
-        raise ValueError(f"padded_to_packed: split_size must be a list of {num} ints, got {split_size}")
+    if not all(isinstance(size, int) for size in split_size):
+        raise ValueError(f"padded_to_packed: split_size must be 1-dimensional, a list of ints, got {split_size}")
+    if len(split_size) != num:
+        raise ValueError(
+            f"padded_to_packed: split_size must be of the same length as inputs first dimension, {num}, "
+            f"got {len(split_size)}"
+        )
     if any(not 0 <= size <= width for size in split_size):
         raise ValueError(f"padded_to_packed: split_size must lie in [0, {width}], the rows there are, got {split_size}")
     if num == 0:

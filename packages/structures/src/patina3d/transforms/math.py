@@ -2,7 +2,6 @@
 """Functions of angles that stay defined, with all their derivatives, where the textbook forms divide by zero."""
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -62,7 +61,8 @@ def sinc(t2: Tensor) -> Tensor:
         >>> sinc(torch.tensor([0.0, 1.0]))
         tensor([1.0000, 0.8415])
     """
-    return _analytic(t2, lambda t, _: t.sin() / t, [1 / 1, -1 / 6, 1 / 120, -1 / 5040, 1 / 362880], limit=1e-2)
+    t = _beyond(t2, 1e-2).sqrt()
+    return torch.where(t2 < 1e-2, _polynomial(t2, 1e-2, [1.0, -1 / 6, 1 / 120, -1 / 5040, 1 / 362880]), t.sin() / t)
 
 
 def cos(t2: Tensor) -> Tensor:
@@ -72,7 +72,8 @@ def cos(t2: Tensor) -> Tensor:
         >>> cos(torch.tensor([0.0, 1.0]))
         tensor([1.0000, 0.5403])
     """
-    return _analytic(t2, lambda t, _: t.cos(), [1 / 1, -1 / 2, 1 / 24, -1 / 720, 1 / 40320], limit=1e-2)
+    near = _polynomial(t2, 1e-2, [1.0, -1 / 2, 1 / 24, -1 / 720, 1 / 40320])
+    return torch.where(t2 < 1e-2, near, _beyond(t2, 1e-2).sqrt().cos())
 
 
 def cosc(t2: Tensor) -> Tensor:
@@ -93,7 +94,9 @@ def sinc_rest(t2: Tensor) -> Tensor:
         tensor([0.1667, 0.1585])
     """
     coefficients = [(-1) ** k / math.factorial(2 * k + 3) for k in range(7)]
-    return _analytic(t2, lambda t, t2: (1 - t.sin() / t) / t2, coefficients, limit=0.25)
+    far = _beyond(t2, 0.25)
+    t = far.sqrt()
+    return torch.where(t2 < 0.25, _polynomial(t2, 0.25, coefficients), (1 - t.sin() / t) / far)
 
 
 def inverse_rest(t2: Tensor) -> Tensor:
@@ -105,21 +108,20 @@ def inverse_rest(t2: Tensor) -> Tensor:
     """
     # |B_2k| / (2k)! with the Bernoulli numbers B_2, B_4, ...
     coefficients = [1 / 12, 1 / 720, 1 / 30240, 1 / 1209600, 1 / 47900160, 691 / 1307674368000, 1 / 74724249600]
-
-    def closed(t: Tensor, t2: Tensor) -> Tensor:
-        half = t / 2
-        return (1 - half * half.cos() / half.sin()) / t2
-
-    return _analytic(t2, closed, coefficients, limit=0.25)
+    far = _beyond(t2, 0.25)
+    half = far.sqrt() / 2
+    return torch.where(t2 < 0.25, _polynomial(t2, 0.25, coefficients), (1 - half * half.cos() / half.sin()) / far)
 
 
-def _analytic(
-    t2: Tensor, closed: Callable[[Tensor, Tensor], Tensor], coefficients: list[float], *, limit: float
-) -> Tensor:
-    """The polynomial below the limit, the closed form of (t, t^2) above; neither sees the arguments of the other."""
-    is_small = t2 < limit
-    small, large = t2.masked_fill(~is_small, 0.0), t2.masked_fill(is_small, 1.0)
+def _polynomial(t2: Tensor, limit: float, coefficients: list[float]) -> Tensor:
+    """The polynomial in t2 below the limit; its value at 0 from there on, with no gradient."""
+    near = t2.masked_fill(~(t2 < limit), 0.0)
     value = torch.full_like(t2, coefficients[-1])
-    for coefficient in reversed(coefficients[:-1]):
-        value = value * small + coefficient
-    return torch.where(is_small, value, closed(large.sqrt(), large))
+    for k in range(len(coefficients) - 2, -1, -1):
+        value = value * near + coefficients[k]
+    return value
+
+
+def _beyond(t2: Tensor, limit: float) -> Tensor:
+    """The argument of a closed form: t2 from the limit on; 1 below, with no gradient."""
+    return t2.masked_fill(t2 < limit, 1.0)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from patina3d.common.datatypes import Device
-from patina3d.common.vectors import unit_or_zero
+from patina3d.common.vectors import machine_epsilon, unit_or_zero
 from patina3d.transforms.math import cos, cosc, sinc
 
 __all__ = [
@@ -56,7 +56,7 @@ def quaternion_to_matrix(quaternions: Tensor) -> Tensor:
                 [ 1.,  0.,  0.],
                 [ 0.,  0.,  1.]])
     """
-    _check_shape("quaternion_to_matrix", "quaternions", quaternions, (4,))
+    _check_shape("quaternion_to_matrix", "quaternions", quaternions, [4])
     w, x, y, z = quaternions.unbind(-1)
     s = 2 / quaternions.square().sum(-1)
     entries = [
@@ -64,7 +64,7 @@ def quaternion_to_matrix(quaternions: Tensor) -> Tensor:
         s * (x * y + z * w), 1 - s * (x * x + z * z), s * (y * z - x * w),
         s * (x * z - y * w), s * (y * z + x * w), 1 - s * (x * x + y * y),
     ]  # fmt: skip
-    return torch.stack(entries, -1).reshape((*quaternions.shape[:-1], 3, 3))
+    return torch.stack(entries, -1).unflatten(-1, (3, 3))
 
 
 def matrix_to_quaternion(matrix: Tensor) -> Tensor:
@@ -87,17 +87,17 @@ def matrix_to_quaternion(matrix: Tensor) -> Tensor:
         >>> matrix_to_quaternion(torch.tensor([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]))
         tensor([0.7071, 0.0000, 0.0000, 0.7071])
     """
-    _check_shape("matrix_to_quaternion", "matrix", matrix, (3, 3))
+    _check_shape("matrix_to_quaternion", "matrix", matrix, [3, 3])
     m00, m01, m02, m10, m11, m12, m20, m21, m22 = matrix.flatten(-2).unbind(-1)
     ww, xx, yy, zz = 1 + m00 + m11 + m22, 1 + m00 - m11 - m22, 1 - m00 + m11 - m22, 1 - m00 - m11 + m22
     wx, wy, wz = m21 - m12, m02 - m20, m10 - m01
     xy, xz, yz = m10 + m01, m02 + m20, m12 + m21
     products = [ww, wx, wy, wz, wx, xx, xy, xz, wy, xy, yy, yz, wz, xz, yz, zz]
-    four_q_qt = torch.stack(products, -1).reshape((*matrix.shape[:-2], 4, 4))
+    four_q_qt = torch.stack(products, -1).unflatten(-1, (4, 4))
     squares = torch.stack([ww, xx, yy, zz], -1)
     # The four squares sum to 4, so the largest is at least 1: its root is safe to divide by.
     largest = squares.argmax(-1, keepdim=True)
-    row = four_q_qt.gather(-2, largest[..., None].expand(*largest.shape, 4)).squeeze(-2)
+    row = four_q_qt.gather(-2, largest[..., None].expand_as(four_q_qt[..., :1, :])).squeeze(-2)
     return standardize_quaternion(row / (2 * squares.gather(-1, largest).sqrt()))
 
 
@@ -122,12 +122,11 @@ def euler_angles_to_matrix(euler_angles: Tensor, convention: str) -> Tensor:
                 [ 1., -0.,  0.],
                 [ 0.,  0.,  1.]])
     """
-    _check_shape("euler_angles_to_matrix", "euler_angles", euler_angles, (3,))
+    _check_shape("euler_angles_to_matrix", "euler_angles", euler_angles, [3])
     _check_convention("euler_angles_to_matrix", convention)
-    first, middle, last = (
-        axis_rotation(axis, angle) for axis, angle in zip(convention, euler_angles.unbind(-1), strict=True)
-    )
-    return first @ middle @ last
+    first, middle, last = euler_angles.unbind(-1)
+    middle_last = axis_rotation(convention[1], middle) @ axis_rotation(convention[2], last)
+    return axis_rotation(convention[0], first) @ middle_last
 
 
 def matrix_to_euler_angles(matrix: Tensor, convention: str) -> Tensor:
@@ -152,7 +151,7 @@ def matrix_to_euler_angles(matrix: Tensor, convention: str) -> Tensor:
         >>> matrix_to_euler_angles(torch.eye(3), "ZYZ")
         tensor([0., 0., 0.])
     """
-    _check_shape("matrix_to_euler_angles", "matrix", matrix, (3, 3))
+    _check_shape("matrix_to_euler_angles", "matrix", matrix, [3, 3])
     _check_convention("matrix_to_euler_angles", convention)
     i, j = "XYZ".index(convention[0]), "XYZ".index(convention[1])
     k = 3 - i - j
@@ -162,7 +161,7 @@ def matrix_to_euler_angles(matrix: Tensor, convention: str) -> Tensor:
     proper = convention[0] == convention[2]
     p, turn, flip = (k, -sign, sign) if proper else (i, sign, 1)
     lever = torch.linalg.vector_norm(torch.stack([matrix[..., i, j], matrix[..., i, p]], -1), dim=-1)
-    locked = lever <= 8 * torch.finfo(matrix.dtype).eps
+    locked = lever <= 8 * machine_epsilon(matrix.dtype)
     last = torch.atan2(
         (-turn * flip * matrix[..., i, j] + 0.0).masked_fill(locked, 0.0),
         (flip * matrix[..., i, p]).masked_fill(locked, 1.0),
@@ -301,7 +300,7 @@ def quaternion_apply(quaternion: Tensor, point: Tensor) -> Tensor:
         >>> quaternion_apply(torch.tensor([0.0, 0.0, 0.0, 1.0]), torch.tensor([1.0, 2.0, 3.0]))
         tensor([-1., -2.,  3.])
     """
-    _check_shape("quaternion_apply", "point", point, (3,))
+    _check_shape("quaternion_apply", "point", point, [3])
     w, v = quaternion[..., :1], quaternion[..., 1:]
     v, p = torch.broadcast_tensors(v, point)
     dot = (v * p).sum(-1, keepdim=True)
@@ -330,7 +329,7 @@ def axis_angle_to_matrix(axis_angle: Tensor, fast: bool = False) -> Tensor:
                 [-0., -1.,  0.],
                 [ 0.,  0.,  1.]])
     """
-    _check_shape("axis_angle_to_matrix", "axis_angle", axis_angle, (3,))
+    _check_shape("axis_angle_to_matrix", "axis_angle", axis_angle, [3])
     t2 = axis_angle.square().sum(-1)
     c = cos(t2)
     x, y, z = (sinc(t2)[..., None] * axis_angle).unbind(-1)
@@ -356,7 +355,7 @@ def matrix_to_axis_angle(matrix: Tensor, fast: bool = False) -> Tensor:
         >>> matrix_to_axis_angle(torch.diag(torch.tensor([-1.0, -1.0, 1.0])))
         tensor([0.0000, 0.0000, 3.1416])
     """
-    _check_shape("matrix_to_axis_angle", "matrix", matrix, (3, 3))
+    _check_shape("matrix_to_axis_angle", "matrix", matrix, [3, 3])
     return quaternion_to_axis_angle(matrix_to_quaternion(matrix))
 
 
@@ -379,7 +378,7 @@ def axis_angle_to_quaternion(axis_angle: Tensor) -> Tensor:
         >>> axis_angle_to_quaternion(torch.tensor([1.5 * torch.pi, 0.0, 0.0]))
         tensor([-0.7071,  0.7071,  0.0000,  0.0000])
     """
-    _check_shape("axis_angle_to_quaternion", "axis_angle", axis_angle, (3,))
+    _check_shape("axis_angle_to_quaternion", "axis_angle", axis_angle, [3])
     half2 = axis_angle.square().sum(-1, keepdim=True) / 4
     return torch.cat([cos(half2), sinc(half2) * axis_angle / 2], -1)
 
@@ -405,12 +404,12 @@ def quaternion_to_axis_angle(quaternions: Tensor) -> Tensor:
         >>> quaternion_to_axis_angle(torch.tensor([-0.8776, 0.4794, 0.0, 0.0]))
         tensor([5.2832, 0.0000, 0.0000])
     """
-    _check_shape("quaternion_to_axis_angle", "quaternions", quaternions, (4,))
+    _check_shape("quaternion_to_axis_angle", "quaternions", quaternions, [4])
     w, v = quaternions[..., :1], quaternions[..., 1:]
     size2 = v.square().sum(-1, keepdim=True)
     # Towards w > 0 the angle over |v| is 2 / w (1 - r / 3 + r^2 / 5 - ...) with r = |v|^2 / w^2, analytic at v = 0.
     # Towards w < 0 it grows without bound; the axis is rounding noise in the end.
-    noise = torch.finfo(w.dtype).eps ** 2
+    noise = machine_epsilon(w.dtype) ** 2
     is_small = size2 <= w.square() * torch.where(w > 0, 1e-3, noise)
     tangent2 = size2.masked_fill(~is_small, 0.0) / w.masked_fill(~is_small, 1.0).square()
     series = torch.full_like(tangent2, 1 / 13)
@@ -448,7 +447,7 @@ def rotation_6d_to_matrix(d6: Tensor) -> Tensor:
                 [-1.,  0.,  0.],
                 [ 0., -0.,  1.]])
     """
-    _check_shape("rotation_6d_to_matrix", "d6", d6, (6,))
+    _check_shape("rotation_6d_to_matrix", "d6", d6, [6])
     a1, a2 = d6[..., :3], d6[..., 3:]
     b1 = unit_or_zero(a1)
     across = a2 - (b1 * a2).sum(-1, keepdim=True) * b1
@@ -472,8 +471,8 @@ def matrix_to_rotation_6d(matrix: Tensor) -> Tensor:
         >>> matrix_to_rotation_6d(torch.arange(9.0).reshape(3, 3))
         tensor([0., 1., 2., 3., 4., 5.])
     """
-    _check_shape("matrix_to_rotation_6d", "matrix", matrix, (3, 3))
-    return matrix[..., :2, :].clone().reshape((*matrix.shape[:-2], 6))
+    _check_shape("matrix_to_rotation_6d", "matrix", matrix, [3, 3])
+    return matrix[..., :2, :].clone().flatten(-2)
 
 
 def axis_rotation(axis: str, angle: Tensor) -> Tensor:
@@ -487,23 +486,42 @@ def axis_rotation(axis: str, angle: Tensor) -> Tensor:
     """
     c, s = angle.cos(), angle.sin()
     one, zero = torch.ones_like(angle), torch.zeros_like(angle)
-    entries = {
-        "X": [one, zero, zero, zero, c, -s, zero, s, c],
-        "Y": [c, zero, s, zero, one, zero, -s, zero, c],
-        "Z": [c, -s, zero, s, c, zero, zero, zero, one],
-    }[axis]
-    return torch.stack(entries, -1).reshape((*angle.shape, 3, 3))
+    if axis == "X":
+        entries = [one, zero, zero, zero, c, -s, zero, s, c]
+    elif axis == "Y":
+        entries = [c, zero, s, zero, one, zero, -s, zero, c]
+    else:
+        entries = [c, -s, zero, s, c, zero, zero, zero, one]
+    return torch.stack(entries, -1).unflatten(-1, (3, 3))
 
 
-def _check_shape(operator: str, argument: str, tensor: Tensor, last: tuple[int, ...]) -> None:
-    if tensor.shape[-len(last) :] != last:
-        expected = ", ".join(map(str, last))
-        raise ValueError(f"{operator}: {argument} must have shape (..., {expected}), got {tuple(tensor.shape)}")
+# TorchScript compiles what stands above; it cannot compile the words of an error, which it therefore leaves out.
+
+
+def _check_shape(operator: str, argument: str, tensor: Tensor, last: list[int]) -> None:
+    if list(tensor.shape[-len(last) :]) != last:
+        _refuse_shape(operator, argument, list(tensor.shape), last)
+
+
+@torch.jit.unused
+def _refuse_shape(operator: str, argument: str, shape: list[int], last: list[int]) -> None:
+    expected = ", ".join(map(str, last))
+    raise ValueError(f"{operator}: {argument} must have shape (..., {expected}), got {tuple(shape)}")
 
 
 def _check_convention(operator: str, convention: str) -> None:
-    c = convention
-    if not (isinstance(c, str) and len(c) == 3 and set(c) <= set("XYZ") and c[1] not in (c[0], c[2])):
-        raise ValueError(
-            f"{operator}: convention must be three letters from X, Y, Z, the middle unlike its neighbours, got {c!r}"
-        )
+    is_one = isinstance(convention, str) and len(convention) == 3
+    if is_one:
+        for letter in convention:
+            is_one = is_one and letter in "XYZ"
+        is_one = is_one and convention[1] != convention[0] and convention[1] != convention[2]
+    if not is_one:
+        _refuse_convention(operator, convention)
+
+
+@torch.jit.unused
+def _refuse_convention(operator: str, convention: str) -> None:
+    raise ValueError(
+        f"{operator}: convention must be three letters from X, Y, Z, the middle unlike its neighbours, "
+        f"got {convention!r}"
+    )

@@ -44,8 +44,8 @@ def so3_relative_angle(
         >>> so3_relative_angle(torch.eye(3)[None], torch.diag(torch.tensor([1.0, -1.0, -1.0]))[None])
         tensor([3.1416])
     """
-    _check("so3_relative_angle", "R1", R1, (3, 3))
-    _check("so3_relative_angle", "R2", R2, (3, 3))
+    _check_matrices("so3_relative_angle", "R1", R1)
+    _check_matrices("so3_relative_angle", "R2", R2)
     return so3_rotation_angle(R1 @ R2.transpose(1, 2), cos_angle=cos_angle, cos_bound=cos_bound, eps=eps)
 
 
@@ -74,10 +74,13 @@ def so3_rotation_angle(R: Tensor, eps: float = 1e-4, cos_angle: bool = False, co
         >>> so3_rotation_angle(torch.eye(3)[None])
         tensor([0.])
     """
-    _check("so3_rotation_angle", "R", R, (3, 3))
+    _check_matrices("so3_rotation_angle", "R", R)
     trace = R.diagonal(dim1=1, dim2=2).sum(-1)
     if bool(((trace < -1 - eps) | (trace > 3 + eps)).any()):
-        raise ValueError(f"so3_rotation_angle: R must be rotations, with traces in [-1, 3] to within {eps}")
+        raise ValueError(
+            f"so3_rotation_angle: R must be rotations, with traces in [-1, 3] to within {eps}. "
+            "A matrix has trace outside valid range [-1-eps,3+eps]."
+        )
     if cos_angle:
         return (trace - 1) / 2
     return torch.atan2(torch.linalg.vector_norm(_vee(R - R.transpose(1, 2)), dim=-1), trace - 1)
@@ -102,7 +105,7 @@ def so3_exp_map(log_rot: Tensor, eps: float = 1e-4) -> Tensor:
                  [0., 1., 0.],
                  [0., 0., 1.]]])
     """
-    _check("so3_exp_map", "log_rot", log_rot, (3,))
+    _check_vectors("so3_exp_map", "log_rot", log_rot)
     return axis_angle_to_matrix(log_rot)
 
 
@@ -130,7 +133,7 @@ def so3_log_map(R: Tensor, eps: float = 1e-4, cos_bound: float = 1e-4) -> Tensor
         >>> so3_log_map(torch.diag(torch.tensor([-1.0, 1.0, -1.0]))[None])
         tensor([[0.0000, 3.1416, 0.0000]])
     """
-    _check("so3_log_map", "R", R, (3, 3))
+    _check_matrices("so3_log_map", "R", R)
     return matrix_to_axis_angle(R)
 
 
@@ -152,7 +155,7 @@ def hat(v: Tensor) -> Tensor:
                  [ 3,  0, -1],
                  [-2,  1,  0]]])
     """
-    _check("hat", "v", v, (3,))
+    _check_vectors("hat", "v", v)
     x, y, z = v.unbind(1)
     zero = torch.zeros_like(x)
     return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], 1).reshape(-1, 3, 3)
@@ -174,7 +177,7 @@ def hat_inv(h: Tensor) -> Tensor:
         >>> hat_inv(hat(torch.tensor([[1.0, 2.0, 3.0]])))
         tensor([[1., 2., 3.]])
     """
-    _check("hat_inv", "h", h, (3, 3))
+    _check_matrices("hat_inv", "h", h)
     if bool(((h + h.transpose(1, 2)).abs() > 1e-5).any()):
         raise ValueError("hat_inv: h must be skew-symmetric to within 1e-5")
     return _vee(h)
@@ -184,7 +187,16 @@ def _vee(h: Tensor) -> Tensor:
     return torch.stack([h[:, 2, 1], h[:, 0, 2], h[:, 1, 0]], 1)
 
 
-def _check(operator: str, argument: str, tensor: Tensor, last: tuple[int, ...]) -> None:
-    if tensor.ndim != 1 + len(last) or tensor.shape[1:] != last:
-        expected = ", ".join(map(str, last))
-        raise ValueError(f"{operator}: {argument} must have shape (N, {expected}), got {tuple(tensor.shape)}")
+def _check_vectors(operator: str, argument: str, tensor: Tensor) -> None:
+    if tensor.ndim != 2 or tensor.shape[1] != 3:
+        _refuse(operator, argument, list(tensor.shape), "N, 3", "Input tensor shape has to be Nx3.")
+
+
+def _check_matrices(operator: str, argument: str, tensor: Tensor) -> None:
+    if tensor.ndim != 3 or tensor.shape[1] != 3 or tensor.shape[2] != 3:
+        _refuse(operator, argument, list(tensor.shape), "N, 3, 3", "Input has to be a batch of 3x3 Tensors.")
+
+
+@torch.jit.unused  # TorchScript cannot compile the words of an error
+def _refuse(operator: str, argument: str, shape: list[int], expected: str, rule: str) -> None:
+    raise ValueError(f"{operator}: {argument} must have shape ({expected}), got {tuple(shape)}. {rule}")

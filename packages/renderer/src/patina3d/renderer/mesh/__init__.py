@@ -22,7 +22,7 @@ from patina3d.renderer.mesh.shader import (
     TexturedSoftPhongShader,
 )
 from patina3d.renderer.mesh.shading import flat_shading, gouraud_shading, phong_shading
-from patina3d.renderer.mesh.textures import TexturesBase, TexturesVertex
+from patina3d.renderer.mesh.textures import Textures, TexturesAtlas, TexturesBase, TexturesUV, TexturesVertex
 
 __all__ = [
     "ClipFrustum",
@@ -41,7 +41,10 @@ __all__ = [
     "SoftPhongShader",
     "SoftSilhouetteShader",
     "TexturedSoftPhongShader",
+    "Textures",
+    "TexturesAtlas",
     "TexturesBase",
+    "TexturesUV",
     "TexturesVertex",
     "clip_faces",
     "convert_clipped_rasterization_to_original_faces",

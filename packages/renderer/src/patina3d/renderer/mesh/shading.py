@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from patina3d.ops.interp_face_attrs import interpolate_face_attributes
-from patina3d.renderer.lighting import AmbientLights
+from patina3d.renderer.lighting import AmbientLights, diffuse_and_specular
 from patina3d.renderer.mesh.textures import TexturesVertex
 from patina3d.structures.rows import gather_rows
 
@@ -209,10 +209,7 @@ class _Illumination(NamedTuple):
     def terms(self, points: Tensor, normals: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Ambient, diffuse and specular light, (B, ..., C), from points (B, ..., 3)."""
         lights, camera_position, materials = self
-        diffuse = lights.diffuse(normals=normals, points=points)
-        specular = lights.specular(
-            normals=normals, points=points, camera_position=camera_position, shininess=materials.shininess
-        )
+        diffuse, specular = diffuse_and_specular(lights, normals, points, camera_position, materials.shininess)
         return (
             _ambient(lights, materials, points),
             _spread(materials.diffuse_color, points) * diffuse,
@@ -262,5 +259,5 @@ def _shaded(
     colors = illumination.of_elements(image).colors(
         points, normals, gather_rows(texels.reshape(-1, texels.shape[-1]), slots)
     )
-    out = colors.new_zeros(pix_to_face.numel(), colors.shape[-1]).index_copy(0, slots, colors)
+    out = colors.new_zeros(pix_to_face.numel(), colors.shape[-1]).index_copy_(0, slots, colors)
     return out.reshape(*pix_to_face.shape, -1)

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a rasterizer says of a slot, changed afterwards: barycentrics clipped to the face, and the depth they mean."""
+"""What a rasterizer says of a slot, changed afterwards: barycentrics clipped to the face, and the depth they mean.
+
+The packing of rectangles is at home in `patina3d.renderer.mesh.rectangles`; PyTorch3D has its names here.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -8,12 +11,19 @@ from torch import Tensor
 
 from patina3d.ops.interp_face_attrs import interpolate_face_attributes
 from patina3d.renderer._reference.rasterize_meshes import barycentric_coordinates_clip
+from patina3d.renderer.mesh.rectangles import (
+    PackedRectangle,
+    PackedRectangles,
+    Rectangle,
+    pack_rectangles,
+    pack_unique_rectangles,
+)
 from patina3d.structures.rows import gather_rows
 
 if TYPE_CHECKING:
     from patina3d.structures import Meshes
 
-__all__: list[str] = []
+__all__ = ["PackedRectangle", "PackedRectangles", "Rectangle", "pack_rectangles", "pack_unique_rectangles"]
 
 
 def _clip_barycentric_coordinates(bary: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ def checked_lists(verts: list[Tensor], faces: list[Tensor]) -> tuple[RaggedRows,
                 raise ValueError(f"Meshes: {name}[{n}] must have 3 columns, got shape {tuple(tensor.shape)}")
             if tensor.device != verts[0].device:
                 raise ValueError(
-                    f"Meshes: all verts and faces must be on one device, got {verts[0].device} and {tensor.device}"
+                    f"Meshes: all verts and faces must be on the same device, got {verts[0].device} and {tensor.device}"
                 )
     if not verts:
         return RaggedRows(RowLayout([], torch.device("cpu")), packed=torch.zeros((0, 3))), []
@@ -49,7 +49,7 @@ def checked_padded(verts: Tensor, faces: Tensor) -> tuple[Tensor, list[int]]:
     if verts.shape[0] != faces.shape[0]:
         raise ValueError(f"Meshes: verts and faces must have equal N, got {verts.shape[0]} and {faces.shape[0]}")
     if verts.device != faces.device:
-        raise ValueError(f"Meshes: verts and faces must be on one device, got {verts.device} and {faces.device}")
+        raise ValueError(f"Meshes: verts and faces must be on the same device, got {verts.device} and {faces.device}")
     _check_floating(verts, "verts")
     faces = _as_indices(faces, "faces")
     if faces.numel() == 0:
@@ -62,7 +62,7 @@ def checked_padded(verts: Tensor, faces: Tensor) -> tuple[Tensor, list[int]]:
         [(is_face != is_first).any()[None], faces.masked_fill(~is_face[..., None], -1).max()[None], num_faces]
     ).tolist()
     if misplaced:
-        raise ValueError("Meshes: padding rows of faces (with an entry < 0) must follow the faces of their mesh")
+        raise ValueError("Meshes: Padding of faces (rows with an entry < 0) must follow the faces of their mesh")
     if highest >= verts.shape[1]:
         raise ValueError(f"Meshes: faces refer to vertex {highest}, but a mesh has {verts.shape[1]} vertices")
     return faces, counts

@@ -43,7 +43,7 @@ def join_meshes_as_batch(meshes: Sequence[Meshes], include_textures: bool = True
     device = meshes[0].device
     if any(mesh.device != device for mesh in meshes):
         raise ValueError(
-            f"join_meshes_as_batch: meshes must be on one device, got {sorted({str(m.device) for m in meshes})}"
+            f"join_meshes_as_batch: meshes must be on the same device, got {sorted({str(m.device) for m in meshes})}"
         )
     verts = [v for mesh in meshes for v in mesh.verts_list()]
     faces = [f for mesh in meshes for f in mesh.faces_list()]
@@ -102,12 +102,12 @@ def join_meshes_as_scene(meshes: Meshes | Sequence[Meshes], include_textures: bo
 
 
 def _joined_textures(meshes: Sequence[Meshes]) -> Any:
-    textures = [mesh.textures for mesh in meshes]
+    textures = [mesh.textures for mesh in meshes if len(mesh) > 0]
     if all(texture is None for texture in textures):
         return None
     kinds = {type(texture).__name__ if texture is not None else "none" for texture in textures}
     if any(type(texture) is not type(textures[0]) for texture in textures):
-        raise ValueError(f"join_meshes_as_batch: all meshes must have textures of one class, got {sorted(kinds)}")
+        raise ValueError(f"join_meshes_as_batch: all meshes must have the same type of texture, got {sorted(kinds)}")
     return textures[0].join_batch(textures[1:])
 
 

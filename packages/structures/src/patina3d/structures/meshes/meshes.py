@@ -18,11 +18,12 @@ from patina3d.common.batch_index import (
 )
 from patina3d.common.datatypes import Device, make_device
 from patina3d.structures.layout import RowLayout
+from patina3d.structures.mesh_face_areas_normals import mesh_face_areas_normals
 from patina3d.structures.meshes.checks import checked_lists, checked_normals, checked_padded
-from patina3d.structures.meshes.face_geometry import face_areas_normals, vertex_normals
-from patina3d.structures.meshes.submeshes import chosen_faces
+from patina3d.structures.meshes.submeshes import chosen_faces, face_positions
 from patina3d.structures.meshes.topology import Topology
-from patina3d.structures.once import map_tensors
+from patina3d.structures.meshes.vertex_normals import vertex_normals
+from patina3d.structures.once import computed_form, map_tensors
 from patina3d.structures.ragged import RaggedRows
 
 if TYPE_CHECKING:
@@ -31,11 +32,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = ["Meshes"]
-
-
-def _cache(part: str, name: str) -> property:
-    """What a part of the meshes has computed of that name, or None."""
-    return property(lambda self: None if getattr(self, part) is None else getattr(self, part).computed(name))
 
 
 def _index(name: str, *caches: str) -> property:
@@ -168,8 +164,8 @@ class Meshes:
     def _check_textures(self) -> None:
         if not self.textures.check_shapes(self._N, self._V, self._F):
             raise ValueError(
-                f"Meshes: {type(self.textures).__name__} does not fit {self._N} meshes "
-                f"of at most {self._V} vertices and {self._F} faces"
+                f"Meshes: textures ({type(self.textures).__name__}) do not match the dimensions of the meshes: "
+                f"{self._N} meshes of at most {self._V} vertices and {self._F} faces"
             )
 
     def __len__(self) -> int:
@@ -414,13 +410,10 @@ class Meshes:
         """Vertices (V_n, 3) and faces (F_n, 3) of mesh ``index``.
 
         Raises:
-            ValueError: not an int, or negative.
-            IndexError: no such mesh.
+            ValueError: not an int, or not in [0, N).
         """
-        if not isinstance(index, int) or isinstance(index, bool) or index < 0:
-            raise ValueError(f"Meshes.get_mesh_verts_faces: index must be an int >= 0, got {index!r}")
-        if index >= self._N:
-            raise IndexError(f"Meshes.get_mesh_verts_faces: index {index} is out of range for {self._N} meshes")
+        if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < self._N:
+            raise ValueError(f"Meshes.get_mesh_verts_faces: index must be an int in [0, {self._N}), got {index!r}")
         return self.verts_list()[index], self.faces_list()[index]
 
     def split(self, split_sizes: list[int]) -> list[Self]:
@@ -455,13 +448,13 @@ class Meshes:
         """Meshes made of chosen faces of these meshes.
 
         Args:
-            face_indices: for each mesh its sub-meshes: a list of 1-D tensors of face indices (or, without textures,
-                bool masks), or a 2-D tensor (sub-meshes, faces); or one 3-D tensor for all meshes. Repeats are allowed.
+            face_indices: for each mesh its sub-meshes: a list of 1-D tensors of face indices or bool masks, or a 2-D
+                tensor (sub-meshes, faces); or one 3-D tensor for all meshes. Repeats are allowed.
 
         Returns:
             One mesh for each set of indices, in order. Its faces are those chosen, in the order given; its vertices are
             those in use, in their old order. An empty set gives a mesh without vertices. Textures follow by their own
-            ``submeshes(vertex indices of each sub-mesh, face_indices)``.
+            ``submeshes(vertices of each sub-mesh, faces of each sub-mesh)``.
 
         Raises:
             ValueError: ``face_indices`` has not one entry for each mesh.
@@ -472,7 +465,8 @@ class Meshes:
             >>> mesh.submeshes([[torch.tensor([1])]]).faces_list()
             [tensor([[2, 1, 0]])]
         """
-        parts = chosen_faces(self.faces_list(), face_indices)
+        positions = face_positions(self.faces_list(), face_indices)
+        parts = chosen_faces(self.faces_list(), positions)
         vertex_ids = [[ids for ids, _ in parts_of_mesh] for parts_of_mesh in parts]
         faces = [chosen for parts_of_mesh in parts for _, chosen in parts_of_mesh]
         layout = RowLayout([ids.shape[0] for sets in vertex_ids for ids in sets], self.device)
@@ -481,7 +475,7 @@ class Meshes:
             Topology.of_lists(layout, faces),
             self._verts.gathered(vertex_ids, layout),
             None if normals is None else normals.gathered(vertex_ids, layout),
-            None if self.textures is None else self.textures.submeshes(vertex_ids, face_indices),
+            None if self.textures is None else self.textures.submeshes(vertex_ids, positions),
         )
 
     # Other positions, same faces.
@@ -580,13 +574,13 @@ class Meshes:
 
     # What is kept, and when it is computed. Other modules may look at these, and find None where nothing is there yet.
 
-    _verts_list = _cache("_verts", "list")
-    _verts_packed = _cache("_verts", "packed")
-    _verts_padded = _cache("_verts", "padded")
-    _faces_list = _cache("_topology", "faces_list")
-    _faces_packed = _cache("_topology", "faces_packed")
-    _faces_padded = _cache("_topology", "faces_padded")
-    _verts_normals_packed = _cache("_verts_normals", "packed")
+    _verts_list = computed_form("_verts", "list")
+    _verts_packed = computed_form("_verts", "packed")
+    _verts_padded = computed_form("_verts", "padded")
+    _faces_list = computed_form("_topology", "faces_list")
+    _faces_packed = computed_form("_topology", "faces_packed")
+    _faces_padded = computed_form("_topology", "faces_padded")
+    _verts_normals_packed = computed_form("_verts_normals", "packed")
 
     @property
     def _num_verts_per_mesh(self) -> Tensor:
@@ -628,7 +622,7 @@ class Meshes:
 
     def _compute_face_areas_normals(self, refresh: bool = False) -> None:
         if refresh or self._faces_normals_packed is None:
-            areas, normals = face_areas_normals(self.verts_packed(), self.faces_packed())
+            areas, normals = mesh_face_areas_normals(self.verts_packed(), self.faces_packed())
             self._faces_areas_packed, self._faces_normals_packed = areas, normals
 
     def _compute_vertex_normals(self, refresh: bool = False) -> None:

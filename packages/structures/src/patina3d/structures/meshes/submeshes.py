@@ -6,17 +6,39 @@ from torch import Tensor
 
 from patina3d.structures.rows import gather_rows
 
-__all__ = ["chosen_faces"]
+__all__ = ["chosen_faces", "face_positions"]
 
 
-def chosen_faces(
+def face_positions(
     faces_list: list[Tensor], face_indices: list[list[Tensor]] | list[Tensor] | Tensor
-) -> list[list[tuple[Tensor, Tensor]]]:
-    """For each mesh and each set of face indices: the old numbers of the vertices in use, and the renumbered faces.
+) -> list[list[Tensor]]:
+    """For each mesh and each set of indices or masks the faces it names, as int64 numbers that are not negative.
 
     Args:
         faces_list: N tensors (F_n, 3).
         face_indices: for each mesh its sets of indices or masks; see ``Meshes.submeshes``.
+
+    Example:
+        >>> face_positions([torch.tensor([[0, 1, 2], [3, 2, 1]])], [[torch.tensor([-1]), torch.tensor([True, False])]])
+        [[tensor([1]), tensor([0])]]
+    """
+    if len(face_indices) != len(faces_list):
+        raise ValueError(
+            "Meshes.submeshes: You must specify exactly one set of submeshes for each mesh: "
+            f"face_indices must have {len(faces_list)} entries, got {len(face_indices)}"
+        )
+    return [
+        [_positions(index, faces.shape[0]) for index in sets]
+        for faces, sets in zip(faces_list, face_indices, strict=True)
+    ]
+
+
+def chosen_faces(faces_list: list[Tensor], positions: list[list[Tensor]]) -> list[list[tuple[Tensor, Tensor]]]:
+    """For each mesh and each set of faces: the old numbers of the vertices in use, and the renumbered faces.
+
+    Args:
+        faces_list: N tensors (F_n, 3).
+        positions: for each mesh its sets of faces, as `face_positions` returns them.
 
     Returns:
         For each mesh a list of (vertex ids (V',), ascending; faces (F', 3), indices into the vertex ids).
@@ -25,13 +47,9 @@ def chosen_faces(
         >>> chosen_faces([torch.tensor([[0, 1, 2], [3, 2, 1]])], [[torch.tensor([1])]])
         [[(tensor([1, 2, 3]), tensor([[2, 1, 0]]))]]
     """
-    if len(face_indices) != len(faces_list):
-        raise ValueError(
-            f"Meshes.submeshes: face_indices must have {len(faces_list)} entries, one a mesh, got {len(face_indices)}"
-        )
     return [
-        [_renumbered(gather_rows(faces, _positions(index, faces.shape[0]))) for index in sets]
-        for faces, sets in zip(faces_list, face_indices, strict=True)
+        [_renumbered(gather_rows(faces, position)) for position in sets]
+        for faces, sets in zip(faces_list, positions, strict=True)
     ]
 
 

@@ -76,7 +76,7 @@ def _check_rows(tensor: Tensor | None, name: str, like: Tensor) -> Tensor:
     if not isinstance(tensor, Tensor):
         raise ValueError(f"Pointclouds: {name} must be a tensor, got {type(tensor).__name__}")
     if tensor.device != like.device:
-        raise ValueError(f"Pointclouds: all tensors must be on one device, got {like.device} and {tensor.device}")
+        raise ValueError(f"Pointclouds: all tensors must be on the same device, got {like.device} and {tensor.device}")
     return tensor
 
 

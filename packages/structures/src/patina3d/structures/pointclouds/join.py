@@ -31,22 +31,28 @@ def join_pointclouds_as_batch(pointclouds: Sequence[Pointclouds]) -> Pointclouds
         or not isinstance(pointclouds, Sequence)
         or not all(isinstance(clouds, Pointclouds) for clouds in pointclouds)
     ):
-        raise ValueError("join_pointclouds_as_batch: pointclouds must be a sequence of Pointclouds")
+        raise ValueError(
+            "join_pointclouds_as_batch: Wrong first argument: pointclouds must be a sequence of Pointclouds"
+        )
     occupied = [clouds for clouds in pointclouds if len(clouds) > 0]
     if not occupied:
         return Pointclouds([])
     devices = {str(clouds.device) for clouds in pointclouds}
     if len(devices) > 1:
-        raise ValueError(f"join_pointclouds_as_batch: pointclouds must be on one device, got {sorted(devices)}")
+        raise ValueError(f"join_pointclouds_as_batch: pointclouds must be on the same device, got {sorted(devices)}")
     lists = {}
     for name in ("points", "normals", "features"):
         parts = [getattr(clouds, f"{name}_list")() for clouds in occupied]
         if any(part is None for part in parts) and not all(part is None for part in parts):
-            raise ValueError(f"join_pointclouds_as_batch: all pointclouds or none must have {name}")
+            raise ValueError(
+                f"join_pointclouds_as_batch: all pointclouds or none must have {name}, got some set to None"
+            )
         lists[name] = None if parts[0] is None else [tensor for part in parts for tensor in part]
     if len({clouds._C for clouds in occupied}) > 1:
         widths = [clouds._C for clouds in occupied]
-        raise ValueError(f"join_pointclouds_as_batch: all pointclouds must have equally many features, got {widths}")
+        raise ValueError(
+            f"join_pointclouds_as_batch: all pointclouds must have the same number of features, got {widths}"
+        )
     return Pointclouds(**lists)
 
 

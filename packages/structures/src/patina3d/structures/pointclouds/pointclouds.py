@@ -19,6 +19,7 @@ from patina3d.common.batch_index import (
 )
 from patina3d.common.datatypes import Device, make_device
 from patina3d.structures.layout import RowLayout
+from patina3d.structures.once import computed_form
 from patina3d.structures.pointclouds.checks import checked_attribute, checked_points
 from patina3d.structures.ragged import RaggedRows
 from patina3d.structures.rows import gather_rows
@@ -93,6 +94,32 @@ class Pointclouds:
         points, normals, features = parts
         assert points is not None
         return copy.copy(self)._hold(points, normals, features)
+
+    # What is kept. Programs may look at these, and find None where nothing is there yet.
+
+    _points_list = computed_form("_points", "list")
+    _points_packed = computed_form("_points", "packed")
+    _points_padded = computed_form("_points", "padded")
+    _normals_list = computed_form("_normals", "list")
+    _normals_packed = computed_form("_normals", "packed")
+    _normals_padded = computed_form("_normals", "padded")
+    _features_list = computed_form("_features", "list")
+    _features_packed = computed_form("_features", "packed")
+    _features_padded = computed_form("_features", "padded")
+    _num_points_per_cloud = computed_form("_layout", "num_rows")
+    _packed_to_cloud_idx = computed_form("_layout", "element_of_row")
+    _cloud_to_packed_first_idx = computed_form("_layout", "first_row")
+    _padded_to_packed_idx = computed_form("_layout", "padded_row")
+
+    def _compute_packed(self, refresh: bool = False) -> None:
+        for rows in (self._points, self._normals, self._features):
+            if rows is not None:
+                rows.as_packed()
+
+    def _compute_padded(self, refresh: bool = False) -> None:
+        for rows in (self._points, self._normals, self._features):
+            if rows is not None:
+                rows.as_padded()
 
     def __len__(self) -> int:
         return self._N
@@ -221,13 +248,10 @@ class Pointclouds:
         """Points (P_n, 3), and normals and features or None, of cloud ``index``.
 
         Raises:
-            ValueError: not an int, or negative.
-            IndexError: no such cloud.
+            ValueError: not an int, or not in [0, N).
         """
-        if not isinstance(index, int) or isinstance(index, bool) or index < 0:
-            raise ValueError(f"Pointclouds.get_cloud: index must be an int >= 0, got {index!r}")
-        if index >= self._N:
-            raise IndexError(f"Pointclouds.get_cloud: index {index} is out of range for {self._N} clouds")
+        if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < self._N:
+            raise ValueError(f"Pointclouds.get_cloud: index must be an int in [0, {self._N}), got {index!r}")
         normals, features = self._normals, self._features
         return (
             self._points.as_list()[index],
@@ -383,12 +407,20 @@ class Pointclouds:
             tensor([ True, False])
         """
         boxes = box[None] if box.ndim == 2 else box
-        if boxes.ndim != 3 or boxes.shape[1:] != (2, 3) or boxes.shape[0] not in (1, self._N):
+        if boxes.ndim != 3 or boxes.shape[1:] != (2, 3):
             raise ValueError(
-                f"Pointclouds.inside_box: box must be (2, 3), (1, 2, 3) or {(self._N, 2, 3)}, got {tuple(box.shape)}"
+                f"Pointclouds.inside_box: Input box must be of shape (2, 3), (1, 2, 3) or {(self._N, 2, 3)}, "
+                f"got {tuple(box.shape)}"
+            )
+        if boxes.shape[0] not in (1, self._N):
+            raise ValueError(
+                f"Pointclouds.inside_box: Input box dimension is {boxes.shape[0]}, expected 1 or {self._N}, one a cloud"
             )
         if bool((boxes[:, 0] > boxes[:, 1]).any()):
-            raise ValueError("Pointclouds.inside_box: box must have its least corner in row 0, its greatest in row 1")
+            raise ValueError(
+                "Pointclouds.inside_box: Input box is invalid: its least corner must stand in row 0, its greatest in "
+                "row 1"
+            )
         if boxes.shape[0] != 1:
             boxes = gather_rows(boxes, self.packed_to_cloud_idx())
         points = self.points_packed()

@@ -45,7 +45,7 @@ class VolumeLocator:
         device: of all results.
         voxel_size: distance of neighbours in world units: a number, three (x, y, z), or a tensor of one element, (3,),
             (1, 3), (N, 3) or (N, 1).
-        volume_translation: like ``voxel_size``.
+        volume_translation: like ``voxel_size``, but not a plain number.
         align_corners: which local coordinates.
 
     Gradients flow to ``voxel_size`` and ``volume_translation`` if they are tensors. Results are float32, or float64 if
@@ -74,6 +74,8 @@ class VolumeLocator:
         self.device = make_device(device)
         sizes = _checked_sizes(grid_sizes, batch_size)
         depth, height, width = (max(axis) for axis in zip(*sizes, (0, 0, 0), strict=True))
+        if isinstance(volume_translation, numbers.Number):
+            raise ValueError(f"VolumeLocator: volume_translation must be (x, y, z), got {volume_translation}")
         self._hold(
             sizes,
             (depth, height, width),
@@ -92,6 +94,7 @@ class VolumeLocator:
         self._grid_sizes = torch.tensor(sizes, dtype=torch.int64, device=self.device).reshape(-1, 3)
         self._voxel_size = voxel_size
         self._translation = shift
+        self._transform: Transform3d | None = None
 
     def __len__(self) -> int:
         return len(self._sizes)
@@ -126,8 +129,14 @@ class VolumeLocator:
 
     def get_local_to_world_coords_transform(self) -> Transform3d:
         """N transforms from local to world coordinates."""
+        if self._transform is not None:
+            return self._transform
         scale, shift = self._local_to_world(self._dtype)
-        return Scale(scale, dtype=self._dtype).translate(shift)
+        transform = Scale(scale, dtype=self._dtype).translate(shift)
+        # One with a history serves one backward pass only.
+        if not (scale.requires_grad or shift.requires_grad):
+            self._transform = transform
+        return transform
 
     def get_world_to_local_coords_transform(self) -> Transform3d:
         """N transforms from world to local coordinates."""
@@ -149,7 +158,9 @@ class VolumeLocator:
 
     def clone(self) -> Self:
         """A copy that shares no memory; the autograd graph is kept."""
-        return copy_with(self, torch.clone)
+        other = copy_with(self, torch.clone)
+        other._transform = None
+        return other
 
     def to(self, device: Device, copy: bool = False) -> Self:
         """The same on another device; this object if it is there already and no copy is asked for."""
@@ -158,6 +169,7 @@ class VolumeLocator:
             return self.clone() if copy else self
         other = copy_with(self, lambda tensor: tensor.to(target))
         other.device = target
+        other._transform = None
         return other
 
     def cpu(self) -> Self:
@@ -208,6 +220,8 @@ def _checked_sizes(grid_sizes: GridSizes, batch_size: int) -> list[tuple[int, in
 
 def _per_axis(name: str, value: AxisValues, batch_size: int, device: torch.device) -> Tensor:
     """(N, 3) in (x, y, z). Numbers are kept in float64, so that points of any dtype see them exactly."""
+    if not isinstance(value, (Tensor, Sequence, numbers.Number)):
+        raise ValueError(f"VolumeLocator: {name} must be numbers or a tensor, got {type(value).__name__}")
     tensor = value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
     tensor = tensor.to(device)
     if tensor.numel() == 1:

@@ -161,9 +161,17 @@ class Volumes:
             ValueError: other grids, or another device.
         """
         other = copying.copy(self)
-        other._densities = self._checked("new_densities", new_densities)
-        other._features = None if new_features is None else self._checked("new_features", new_features)
+        other._set_densities(new_densities)
+        other._features = None
+        if new_features is not None:
+            other._set_features(new_features)
         return other
+
+    def _set_densities(self, densities: Tensor | Sequence[Tensor]) -> None:
+        self._densities = self._checked("densities", densities)
+
+    def _set_features(self, features: Tensor | Sequence[Tensor]) -> None:
+        self._features = self._checked("features", features)
 
     def clone(self) -> Self:
         """A copy that shares no memory; the autograd graph is kept."""

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from patina3d.common.batch_index import BatchIndex, checked_copies, normalized_index, selected_elements
+from patina3d.renderer.mesh.textures.rows import MeshRows
+from patina3d.structures.rows import gather_rows
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -38,6 +40,18 @@ class TexturesBase:
 
     def __len__(self) -> int:
         return self._N
+
+    def __repr__(self) -> str:
+        """The class, the batch size, and the shape of each part: padded, or of each element of a small batch."""
+        described = [f"N={self._N}"]
+        for part in self._parts():
+            rows: MeshRows = getattr(self, part)
+            shapes = [tuple(row.shape) for row in rows.values]
+            shape = (
+                tuple(rows.values.shape) if isinstance(rows.values, Tensor) else shapes if len(shapes) <= 8 else "[...]"
+            )
+            described.append(f"{part.removeprefix('_')}={shape}")
+        return f"{type(self).__name__}({', '.join(described)}, device={self.device})"
 
     def __getitem__(self, index: BatchIndex) -> "Self":
         """Some elements, as a new texture without padding.
@@ -100,6 +114,7 @@ class TexturesBase:
                 raise ValueError(
                     f"{name}.join_batch: textures must be on one device, got {self.device} and {other.device}"
                 )
+            self._check_joinable(other)
         batches = [self, *textures]
         joined = self._copy()
         for part in self._parts():
@@ -148,6 +163,19 @@ class TexturesBase:
     def _parts(self) -> dict[str, list[int]]:
         """The attributes that hold values, and for each the number of rows of each element."""
         raise NotImplementedError(f"{type(self).__name__} does not implement _parts")
+
+    def _check_joinable(self, other: "TexturesBase") -> None:
+        """Raise unless another texture of this class samples as this one does."""
+
+    def _rows_of_parts(
+        self, rows: Sequence[Tensor], ids_list: Sequence[Sequence[Tensor]], argument: str
+    ) -> list[Tensor]:
+        """For each element and each of its parts the rows that the part names."""
+        if len(ids_list) != self._N:
+            raise IndexError(
+                f"{type(self).__name__}.submeshes: {argument} must have {self._N} entries, got {len(ids_list)}"
+            )
+        return [gather_rows(row, ids) for row, parts in zip(rows, ids_list, strict=True) for ids in parts]
 
     def _copy(self) -> "Self":
         other = copy.copy(self)

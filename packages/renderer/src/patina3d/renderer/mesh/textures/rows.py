@@ -2,11 +2,15 @@
 """Values that belong to the vertices or to the faces of each mesh of a batch."""
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from patina3d.structures.utils import list_to_padded, padded_to_list
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["MeshRows"]
 
@@ -27,13 +31,16 @@ class MeshRows:
         ValueError: for anything else.
     """
 
+    # From this one on, the sizes of an element are those of all.
+    _FIRST_SHARED_SIZE = 1
+
     def __init__(self, values: Tensor | Sequence[Tensor], row_dims: int, name: str) -> None:
         if isinstance(values, Tensor):
             if values.dim() != row_dims + 1:
                 raise ValueError(f"{name} must have {row_dims + 1} dimensions when padded, got {tuple(values.shape)}")
         elif isinstance(values, (list, tuple)):
             values = list(values)
-            _check_list(values, row_dims, name)
+            self._check_list(values, row_dims, name)
         else:
             raise ValueError(f"{name} must be a tensor or a list of tensors, got {type(values).__name__}")
         self.values: Tensor | list[Tensor] = values
@@ -86,25 +93,30 @@ class MeshRows:
             return torch.zeros((0,) * self._row_dims)
         return rows[0] if len(rows) == 1 else torch.cat(rows)
 
-    def map(self, change: Callable[[Tensor], Tensor]) -> "MeshRows":
-        """The same rows with each tensor changed."""
-        values = change(self.values) if isinstance(self.values, Tensor) else [change(rows) for rows in self.values]
-        return MeshRows(values, self._row_dims, self.name)
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Self":
+        """The same rows with each tensor changed; one that several elements share is changed once and stays shared."""
+        if isinstance(self.values, Tensor):
+            return type(self)(change(self.values), self._row_dims, self.name)
+        changed: dict[int, Tensor] = {}
+        for rows in self.values:
+            if id(rows) not in changed:
+                changed[id(rows)] = change(rows)
+        return self.with_elements([changed[id(rows)] for rows in self.values])
 
-    def select(self, elements: Sequence[int], counts: Sequence[int]) -> "MeshRows":
+    def select(self, elements: Sequence[int], counts: Sequence[int]) -> "Self":
         """Some elements, without padding, in the order asked for; an element may be repeated and is not copied."""
         rows = self.as_list(counts)
         return self.with_elements([rows[element] for element in elements])
 
-    def with_elements(self, rows: Sequence[Tensor]) -> "MeshRows":
+    def with_elements(self, rows: Sequence[Tensor]) -> "Self":
         """Other elements of the same kind."""
-        return MeshRows(list(rows), self._row_dims, self.name)
+        return type(self)(list(rows), self._row_dims, self.name)
 
-
-def _check_list(values: list[Tensor], row_dims: int, name: str) -> None:
-    if not all(isinstance(rows, Tensor) and rows.dim() == row_dims for rows in values):
-        got = [tuple(rows.shape) if isinstance(rows, Tensor) else type(rows).__name__ for rows in values]
-        raise ValueError(f"{name} must be a list of tensors of {row_dims} dimensions, got {got}")
-    kinds = {(tuple(rows.shape[1:]), rows.dtype, rows.device) for rows in values}
-    if len(kinds) > 1:
-        raise ValueError(f"{name} must be a list of tensors equal in dtype, device and all sizes but the first")
+    def _check_list(self, values: list[Tensor], row_dims: int, name: str) -> None:
+        if not all(isinstance(rows, Tensor) and rows.dim() == row_dims for rows in values):
+            got = [tuple(rows.shape) if isinstance(rows, Tensor) else type(rows).__name__ for rows in values]
+            raise ValueError(f"{name} must be a list of tensors of {row_dims} dimensions, got {got}")
+        kinds = {(tuple(rows.shape[self._FIRST_SHARED_SIZE :]), rows.dtype, rows.device) for rows in values}
+        if len(kinds) > 1:
+            shared = "all sizes but the first" if self._FIRST_SHARED_SIZE == 1 else "the last size"
+            raise ValueError(f"{name} must be a list of tensors equal in dtype, device and {shared}")

@@ -102,17 +102,7 @@ class TexturesVertex(TexturesBase):
         self, vertex_ids_list: Sequence[Sequence[Tensor]], faces_ids_list: Sequence[Sequence[Tensor]]
     ) -> "Self":
         """See `TexturesBase.submeshes`; the vertices decide."""
-        if len(vertex_ids_list) != self._N:
-            raise IndexError(
-                f"TexturesVertex.submeshes: vertex_ids_list must have {self._N} entries, got {len(vertex_ids_list)}"
-            )
-        return type(self)(
-            [
-                gather_rows(features, vertex_ids)
-                for features, parts in zip(self.verts_features_list(), vertex_ids_list, strict=True)
-                for vertex_ids in parts
-            ]
-        )
+        return type(self)(self._rows_of_parts(self.verts_features_list(), vertex_ids_list, "vertex_ids_list"))
 
     def join_scene(self) -> "Self":
         """All vertices' features, as those of one mesh."""

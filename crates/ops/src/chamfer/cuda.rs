@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The search of [`crate::knn`] for either way; grid, block and arguments of the gradients.
+
+use patina3d_core::inverse::Inverse;
+use patina3d_core::{DevicePtr, Gpu, Grid, Result, Tensor};
+
+use super::{GradInputs, Gradients, Inputs, MODULE, Nearest, Outputs, Sizes};
+use crate::knn::{self, Norm};
+
+const THREADS: u32 = 128;
+
+patina3d_core::shared_struct! {
+    /// `chamfer.h` says what each field is.
+    pub struct ChamferParams {
+        pub points: DevicePtr,
+        pub lengths: DevicePtr,
+        pub idx: DevicePtr,
+        pub grad_dists: DevicePtr,
+        pub grad: DevicePtr,
+        pub others: DevicePtr,
+        pub other_lengths: DevicePtr,
+        pub other_idx: DevicePtr,
+        pub other_grad_dists: DevicePtr,
+        pub inverse: Inverse,
+        pub n: i64,
+        pub num_points: i64,
+        pub num_others: i64,
+        pub d: i64,
+        pub norm: i32,
+        pub reserved: i32,
+    }
+}
+
+pub(super) fn forward(gpu: Gpu, x: &Inputs<'_>, sizes: Sizes, out: &mut Outputs<'_>) -> Result<()> {
+    let Sizes { n, p1, p2, d } = sizes;
+    let from_x = knn::Inputs { p1: x.x, p2: x.y, lengths1: x.x_lengths, lengths2: x.y_lengths, norm: x.norm, k: 1 };
+    let from_y = knn::Inputs { p1: x.y, p2: x.x, lengths1: x.y_lengths, lengths2: x.x_lengths, norm: x.norm, k: 1 };
+    let search = |way, p1, p2, nearest: &Nearest<'_>| {
+        let sizes = knn::Sizes { n, p1, p2, d, k: 1 };
+        knn::cuda::forward(gpu, &way, sizes, nearest.dists.device_ptr(), nearest.idx.device_ptr())
+    };
+    search(from_x, p1, p2, &out.x)?;
+    search(from_y, p2, p1, &out.y)
+}
+
+/// The sides take turns in the same memory.
+pub(super) fn scratch_bytes(sizes: Sizes) -> usize {
+    let Sizes { n, p1, p2, .. } = sizes;
+    Inverse::bytes(n * p1, n * p2).max(Inverse::bytes(n * p2, n * p1))
+}
+
+/// Each point sums over those that chose it, in order, and adds the term of its own choice.
+pub(super) fn backward(gpu: Gpu, x: &GradInputs<'_>, sizes: Sizes, out: &mut Gradients<'_>) -> Result<()> {
+    let inputs = &x.inputs;
+    let of_x = Side {
+        points: inputs.x,
+        lengths: inputs.x_lengths,
+        idx: x.idx_x,
+        grad_dists: x.grad_dists_x,
+        padded: sizes.p1,
+    };
+    let of_y = Side {
+        points: inputs.y,
+        lengths: inputs.y_lengths,
+        idx: x.idx_y,
+        grad_dists: x.grad_dists_y,
+        padded: sizes.p2,
+    };
+    for (of, other, grad) in [(&of_x, &of_y, &out.x), (&of_y, &of_x, &out.y)] {
+        let Some(grad) = grad else { continue };
+        let (points, others) = (sizes.n * of.padded, sizes.n * other.padded);
+        let params = ChamferParams {
+            points: of.points.device_ptr(),
+            lengths: DevicePtr::of(of.lengths),
+            idx: of.idx.device_ptr(),
+            grad_dists: of.grad_dists.device_ptr(),
+            grad: grad.device_ptr(),
+            others: other.points.device_ptr(),
+            other_lengths: DevicePtr::of(other.lengths),
+            other_idx: other.idx.device_ptr(),
+            other_grad_dists: other.grad_dists.device_ptr(),
+            inverse: Inverse::new(out.scratch.device_ptr(), points),
+            n: sizes.n as i64,
+            num_points: of.padded as i64,
+            num_others: other.padded as i64,
+            d: sizes.d as i64,
+            norm: match inputs.norm {
+                Norm::L1 => 1,
+                Norm::SquaredL2 => 2,
+            },
+            reserved: 0,
+        };
+        params.inverse.launch(gpu, &MODULE, "chamfer_backward", others, &params)?;
+        let kernel = format!("chamfer_backward_{}", inputs.x.dtype().suffix());
+        gpu.launch(&MODULE, &kernel, Grid::per_element(&kernel, points, THREADS)?, &params)?;
+    }
+    Ok(())
+}
+
+/// One of the two batches.
+struct Side<'a> {
+    points: Tensor<'a>,
+    lengths: Option<Tensor<'a>>,
+    idx: Tensor<'a>,
+    grad_dists: Tensor<'a>,
+    padded: usize,
+}

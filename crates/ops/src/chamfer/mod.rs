@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Nearest points both ways: for each point of each of two clouds, the nearest point of the other. What the Chamfer
+//! distance adds up.
+//!
+//! Definition: `packages/ops/src/patina3d/loss/_reference/chamfer.py`. Page: `docs/loss/chamfer.md`.
+//!
+//! Either way is [`crate::knn`] with one neighbour, to the bit: the same distances, the same order (distance, index).
+
+mod cpu;
+mod cuda;
+
+use patina3d_core::check::{argument, scratch};
+use patina3d_core::{DType, Device, Error, Module, Result, Tensor, TensorMut};
+
+use crate::knn::Norm;
+
+const OPERATOR: &str = "chamfer_distance";
+
+/// Two padded batches of clouds.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a> {
+    /// (N, P1, D), float32 or float64.
+    pub x: Tensor<'a>,
+    /// (N, P2, D), of the same dtype.
+    pub y: Tensor<'a>,
+    /// How many points of each cloud of `x` count, (N,) int64; absent means all. Values are clamped to [0, P1].
+    pub x_lengths: Option<Tensor<'a>>,
+    /// How many points of each cloud of `y` count, (N,) int64; absent means all. Values are clamped to [0, P2].
+    pub y_lengths: Option<Tensor<'a>>,
+    /// What distance means.
+    pub norm: Norm,
+}
+
+/// For each point of one batch the nearest of the other. 0 for points beyond the cloud's length, and where the other
+/// cloud has no points.
+#[derive(Debug)]
+pub struct Nearest<'a> {
+    /// Distances, (N, P), of the dtype of the inputs.
+    pub dists: TensorMut<'a>,
+    /// Indices into the same cloud of the other batch, (N, P) int64.
+    pub idx: TensorMut<'a>,
+}
+
+/// Both ways.
+#[derive(Debug)]
+pub struct Outputs<'a> {
+    /// Of each point of `x`, (N, P1).
+    pub x: Nearest<'a>,
+    /// Of each point of `y`, (N, P2).
+    pub y: Nearest<'a>,
+}
+
+/// What the backward pass reads.
+#[derive(Debug, Clone, Copy)]
+pub struct GradInputs<'a> {
+    /// The forward's inputs.
+    pub inputs: Inputs<'a>,
+    /// The forward's indices into `y`, (N, P1); a number outside [0, P2) marks a point without a nearest one.
+    pub idx_x: Tensor<'a>,
+    /// The forward's indices into `x`, (N, P2), likewise.
+    pub idx_y: Tensor<'a>,
+    /// Gradient of the distances of `x`, (N, P1).
+    pub grad_dists_x: Tensor<'a>,
+    /// Gradient of the distances of `y`, (N, P2).
+    pub grad_dists_y: Tensor<'a>,
+}
+
+/// What the backward pass writes.
+#[derive(Debug)]
+pub struct Gradients<'a> {
+    /// Gradient of `x`, if it is asked for.
+    pub x: Option<TensorMut<'a>>,
+    /// Gradient of `y`, if it is asked for.
+    pub y: Option<TensorMut<'a>>,
+    /// Bytes for the device, at least [`scratch_bytes`] of them.
+    pub scratch: TensorMut<'a>,
+}
+
+/// The sizes of a problem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// Clouds.
+    pub n: usize,
+    /// Points of a padded cloud of `x`.
+    pub p1: usize,
+    /// Points of a padded cloud of `y`.
+    pub p2: usize,
+    /// Dimension.
+    pub d: usize,
+}
+
+/// Checks the forward's inputs; the one place that does.
+pub fn check(inputs: &Inputs<'_>) -> Result<Sizes> {
+    let Inputs { x, y, .. } = inputs;
+    argument(OPERATOR, "x", x).real()?.shape("(N, P1, D)", &[None, None, None])?;
+    let (n, p1, d) = (x.shape()[0], x.shape()[1], x.shape()[2]);
+    if d == 0 {
+        return Err(Error::value(OPERATOR, "x", "of at least one coordinate a point", "0"));
+    }
+    argument(OPERATOR, "y", y).dtype(x.dtype())?.shape("(N, P2, D)", &[Some(n), None, Some(d)])?.beside("x", x)?;
+    for (name, lengths) in [("x_lengths", &inputs.x_lengths), ("y_lengths", &inputs.y_lengths)] {
+        if let Some(lengths) = lengths {
+            argument(OPERATOR, name, lengths).dtype(DType::I64)?.shape("(N,)", &[Some(n)])?.beside("x", x)?;
+        }
+    }
+    let p2 = y.shape()[1];
+    for (name, points) in [("x", p1), ("y", p2)] {
+        if points >= u32::MAX as usize {
+            return Err(Error::value(OPERATOR, name, "of fewer than 2^32 - 1 points a cloud", points.to_string()));
+        }
+    }
+    Ok(Sizes { n, p1, p2, d })
+}
+
+/// Finds the nearest points.
+pub fn forward(x: &Inputs<'_>, out: &mut Outputs<'_>) -> Result<()> {
+    let sizes = check(x)?;
+    for (letters, points, nearest) in [("(N, P1)", sizes.p1, &out.x), ("(N, P2)", sizes.p2, &out.y)] {
+        let shape = [sizes.n, points].map(Some);
+        let (dists, idx) = (nearest.dists.view(), nearest.idx.view());
+        argument(OPERATOR, "the distances", &dists).dtype(x.x.dtype())?.shape(letters, &shape)?.beside("x", &x.x)?;
+        argument(OPERATOR, "the indices", &idx).dtype(DType::I64)?.shape(letters, &shape)?.beside("x", &x.x)?;
+    }
+    match x.x.device() {
+        Device::Cpu { threads } => match x.x.dtype() {
+            DType::F64 => cpu::forward::<f64>(x, sizes, threads, out),
+            _ => cpu::forward::<f32>(x, sizes, threads, out),
+        },
+        Device::Gpu(gpu) => cuda::forward(gpu, x, sizes, out),
+    }
+}
+
+/// Bytes of scratch that [`backward`] needs.
+pub fn scratch_bytes(x: &GradInputs<'_>) -> Result<usize> {
+    let sizes = check(&x.inputs)?;
+    Ok(match x.inputs.x.device() {
+        Device::Cpu { .. } => 0,
+        Device::Gpu(_) => cuda::scratch_bytes(sizes),
+    })
+}
+
+/// The gradients of `sum(grad_dists_x * dists_x) + sum(grad_dists_y * dists_y)`. To each point come the terms of the
+/// points that chose it, in ascending order, and to their sum the term of its own choice. At equal coordinates the
+/// gradient of the absolute difference is 0.
+pub fn backward(x: &GradInputs<'_>, out: &mut Gradients<'_>) -> Result<()> {
+    let sizes = check(&x.inputs)?;
+    let like = &x.inputs.x;
+    for (letters, points, idx, grad_dists, grad) in [
+        ("(N, P1)", sizes.p1, &x.idx_x, &x.grad_dists_x, &out.x),
+        ("(N, P2)", sizes.p2, &x.idx_y, &x.grad_dists_y, &out.y),
+    ] {
+        let shape = [sizes.n, points].map(Some);
+        argument(OPERATOR, "the indices", idx).dtype(DType::I64)?.shape(letters, &shape)?.beside("x", like)?;
+        argument(OPERATOR, "the gradient of the distances", grad_dists)
+            .dtype(like.dtype())?
+            .shape(letters, &shape)?
+            .beside("x", like)?;
+        if let Some(grad) = grad {
+            argument(OPERATOR, "a gradient", &grad.view())
+                .dtype(like.dtype())?
+                .shape("(N, P, D)", &[sizes.n, points, sizes.d].map(Some))?
+                .beside("x", like)?;
+        }
+    }
+    scratch(OPERATOR, &out.scratch, scratch_bytes(x)?, "x", like)?;
+    match like.device() {
+        Device::Cpu { threads } => match like.dtype() {
+            DType::F64 => cpu::backward::<f64>(x, sizes, threads, out),
+            _ => cpu::backward::<f32>(x, sizes, threads, out),
+        },
+        Device::Gpu(gpu) => cuda::backward(gpu, x, sizes, out),
+    }
+}
+
+/// The kernels.
+pub static MODULE: Module = patina3d_core::module!("chamfer");
+
+pub use cuda::ChamferParams;
