@@ -328,7 +328,11 @@ X = torch.rand(2, 4, 3)
     ("error", "message", "arguments"),
     [
         (ValueError, 'batch_reduction must be one of "mean", "sum" or None, got "max"', {"batch_reduction": "max"}),
-        (ValueError, 'point_reduction must be one of .*, got "min"', {"point_reduction": "min"}),
+        (
+            ValueError,
+            'point_reduction must be one of "mean", "sum", "max" or None, got "min"',
+            {"point_reduction": "min"},
+        ),
         (ValueError, "batch_reduction must be None when point_reduction is None", {"point_reduction": None}),
         (ValueError, "norm must be 1 or 2, got 3", {"norm": 3}),
         (
