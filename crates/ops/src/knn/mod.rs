@@ -130,7 +130,11 @@ pub fn check(x: &Inputs<'_>) -> Result<Sizes> {
     if p2 >= u32::MAX as usize {
         return Err(Error::value(OPERATOR, "p2", "of fewer than 2^32 - 1 points a cloud", p2.to_string()));
     }
-    if n.max(1).checked_mul(p1.max(1)).and_then(|rows| rows.checked_mul(x.k)).is_none_or(|slots| slots > isize::MAX as usize / 8) {
+    if n.max(1)
+        .checked_mul(p1.max(1))
+        .and_then(|rows| rows.checked_mul(x.k))
+        .is_none_or(|slots| slots > isize::MAX as usize / 8)
+    {
         return Err(Error::value(OPERATOR, "K", "so small that the result can be addressed", x.k.to_string()));
     }
     Ok(Sizes { n, p1, p2, d, k: x.k })
