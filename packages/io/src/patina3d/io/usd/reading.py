@@ -237,7 +237,7 @@ class _Mesh:
         while reader is not None and reader.GetIdAttr().Get() == "UsdTransform2d":
             before, start = self._moves(reader)
             # What is nearer to the primvar comes first.
-            matrix, offset = matrix @ before, start + offset
+            matrix, offset = matrix @ before, matrix @ start + offset
             reader = _connected(reader.GetInput("in"))
         named = None if reader is None else self._input(reader, "varname")
         api = pxr("UsdGeom").PrimvarsAPI(self._prim)
