@@ -3,52 +3,13 @@
 //! order of threads and blocks.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
-use std::cell::Cell;
+mod support;
 
+use patina3d_core::Device;
 use patina3d_core::geometry::Scalar;
 use patina3d_core::launch::Params;
-use patina3d_core::{Device, Element, Gpu, Tensor, TensorMut, install_emulator};
-use patina3d_emulator::{Order, launch_in};
 use patina3d_renderer::blending::{self, BlendingParams, GradInputs, Gradients, Inputs, Settings};
-
-const ORDERS: [Order; 3] = [Order::Forward, Order::Reversed, Order::Shuffled(7)];
-
-thread_local! {
-    static ORDER: Cell<Order> = const { Cell::new(Order::Forward) };
-}
-
-/// The emulator, in the order that this thread asks for.
-fn emulated(order: Order) -> Device {
-    install_emulator(|kernel, grid, block, shared, params| launch_in(ORDER.get(), kernel, grid, block, shared, params));
-    ORDER.set(order);
-    Device::Gpu(Gpu::Emulated)
-}
-
-fn tensor<'a, T: Element>(values: &'a [T], sizes: &[usize], device: Device) -> Tensor<'a> {
-    let tensor = Tensor::from_slice("test", values, sizes).unwrap();
-    if device == Device::SERIAL { tensor } else { tensor.emulated() }
-}
-
-fn tensor_mut<'a, T: Element>(values: &'a mut [T], sizes: &[usize], device: Device) -> TensorMut<'a> {
-    let tensor = TensorMut::from_slice("test", values, sizes).unwrap();
-    if device == Device::SERIAL { tensor } else { tensor.emulated() }
-}
-
-/// xorshift64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn numbers<T: Scalar>(&mut self, count: usize, low: f64, high: f64) -> Vec<T> {
-        (0..count).map(|_| T::of(low + (high - low) * (self.next() >> 11) as f64 / (1_u64 << 53) as f64)).collect()
-    }
-}
+use support::{ORDERS, Random, emulated, tensor, tensor_mut};
 
 struct Scene<T> {
     pixels: [usize; 3],

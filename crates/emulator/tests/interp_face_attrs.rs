@@ -3,52 +3,14 @@
 //! is within rounding; all of it the same bits in every order of threads and blocks.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
-use std::cell::Cell;
+mod support;
 
+use patina3d_core::Device;
 use patina3d_core::geometry::Scalar;
 use patina3d_core::launch::Params;
-use patina3d_core::{Device, Element, Gpu, Tensor, TensorMut, install_emulator};
-use patina3d_emulator::{Order, launch_in};
+use patina3d_emulator::Order;
 use patina3d_ops::interp_face_attrs::{self as operator, GradInputs, Gradients, Inputs, InterpFaceAttrsParams};
-
-const ORDERS: [Order; 3] = [Order::Forward, Order::Reversed, Order::Shuffled(7)];
-
-thread_local! {
-    static ORDER: Cell<Order> = const { Cell::new(Order::Forward) };
-}
-
-/// The emulator, in the order that this thread asks for.
-fn emulated(order: Order) -> Device {
-    install_emulator(|kernel, grid, block, shared, params| launch_in(ORDER.get(), kernel, grid, block, shared, params));
-    ORDER.set(order);
-    Device::Gpu(Gpu::Emulated)
-}
-
-fn tensor<'a, T: Element>(values: &'a [T], sizes: &[usize], device: Device) -> Tensor<'a> {
-    let tensor = Tensor::from_slice("test", values, sizes).unwrap();
-    if device == Device::SERIAL { tensor } else { tensor.emulated() }
-}
-
-fn tensor_mut<'a, T: Element>(values: &'a mut [T], sizes: &[usize], device: Device) -> TensorMut<'a> {
-    let tensor = TensorMut::from_slice("test", values, sizes).unwrap();
-    if device == Device::SERIAL { tensor } else { tensor.emulated() }
-}
-
-/// xorshift64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn numbers<T: Scalar>(&mut self, count: usize) -> Vec<T> {
-        (0..count).map(|_| T::of((self.next() >> 11) as f64 / (1_u64 << 52) as f64 - 1.0)).collect()
-    }
-}
+use support::{ORDERS, Random, emulated, tensor, tensor_mut};
 
 struct Scene<T> {
     slots: [usize; 4],
@@ -101,11 +63,11 @@ fn agrees<T: Scalar>(seed: u64, slots: [usize; 4], f: usize, d: usize) {
             *face = if choice.is_multiple_of(3) { (choice % f as u64) as i64 } else { (slot / 40 % f) as i64 };
         }
     }
-    let mut weights = random.numbers::<T>(3 * num_slots);
+    let mut weights = random.numbers::<T>(3 * num_slots, -1.0, 1.0);
     for (slot, _) in faces.iter().enumerate().filter(|&(_, &face)| face < 0) {
         weights[3 * slot..3 * slot + 3].fill(T::of(f64::NAN));
     }
-    let (values, grad) = (random.numbers(f * 3 * d), random.numbers(num_slots * d));
+    let (values, grad) = (random.numbers(f * 3 * d, -1.0, 1.0), random.numbers(num_slots * d, -1.0, 1.0));
     let scene = Scene { slots, f, d, faces, weights, values, grad };
     let expected = everything(&scene, Device::SERIAL);
     let mut first: Option<[Vec<T>; 3]> = None;

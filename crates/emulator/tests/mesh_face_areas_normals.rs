@@ -3,39 +3,17 @@
 //! what the launchers and the headers both assume.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
-use std::cell::Cell;
+mod support;
+
 use std::fmt::Debug;
 
 use patina3d_core::inverse::Inverse;
 use patina3d_core::launch::Params;
-use patina3d_core::{Device, Element, Gpu, Tensor, TensorMut, install_emulator};
-use patina3d_emulator::{Order, launch_in};
+use patina3d_core::{Device, Element};
 use patina3d_ops::mesh_face_areas_normals::{
     self as operator, GradInputs, Gradients, Inputs, MeshFaceAreasNormalsParams, Outputs,
 };
-
-const ORDERS: [Order; 3] = [Order::Forward, Order::Reversed, Order::Shuffled(7)];
-
-thread_local! {
-    static ORDER: Cell<Order> = const { Cell::new(Order::Forward) };
-}
-
-/// The emulator, in the order that this thread asks for.
-fn emulated(order: Order) -> Device {
-    install_emulator(|kernel, grid, block, shared, params| launch_in(ORDER.get(), kernel, grid, block, shared, params));
-    ORDER.set(order);
-    Device::Gpu(Gpu::Emulated)
-}
-
-fn tensor<'a, T: Element>(values: &'a [T], sizes: &[usize], device: Device) -> Tensor<'a> {
-    let tensor = Tensor::from_slice("test", values, sizes).unwrap();
-    if device == Device::SERIAL { tensor } else { tensor.emulated() }
-}
-
-fn tensor_mut<'a, T: Element>(values: &'a mut [T], sizes: &[usize], device: Device) -> TensorMut<'a> {
-    let tensor = TensorMut::from_slice("test", values, sizes).unwrap();
-    if device == Device::SERIAL { tensor } else { tensor.emulated() }
-}
+use support::{ORDERS, Random, emulated, tensor, tensor_mut};
 
 trait Number: Element + Default + Debug {
     fn of(value: f64) -> Self;
@@ -57,22 +35,6 @@ impl Number for f64 {
     }
     fn bits(self) -> u64 {
         self.to_bits()
-    }
-}
-
-/// xorshift64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn uniform(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
     }
 }
 
@@ -104,7 +66,7 @@ fn everything<T: Number>(verts: &[T], faces: &[i64], grads: [&[T]; 2], device: D
 fn agrees<T: Number>(seed: u64, v: usize, f: usize) {
     let mut random = Random(seed);
     let mut numbers =
-        |count: usize, scale: f64| -> Vec<T> { (0..count).map(|_| T::of(scale * random.uniform())).collect() };
+        |count: usize, scale: f64| -> Vec<T> { (0..count).map(|_| T::of(scale * random.uniform(-1.0, 1.0))).collect() };
     // Vertices on few places, so that there are degenerate faces; the last one far away.
     let mut verts = numbers(3 * v, 4.0);
     verts.iter_mut().step_by(2).for_each(|value| *value = T::of((value.bits() % 3) as f64));

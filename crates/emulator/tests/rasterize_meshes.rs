@@ -3,50 +3,19 @@
 //! same bits in every order of threads and blocks.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
-use std::cell::Cell;
+mod support;
+
 use std::fmt::Debug;
 
 use patina3d_core::geometry::{Scalar, pixel_center};
 use patina3d_core::launch::Params;
-use patina3d_core::{Device, Element, Gpu, Tensor, TensorMut, install_emulator};
-use patina3d_emulator::{Order, launch_in};
+use patina3d_core::{Device, Tensor, TensorMut};
+use patina3d_emulator::Order;
 use patina3d_renderer::rasterize_meshes::{
     self, GradInputs, Gradients, Inputs, Outputs, RasterizeMeshesParams, Settings, backward_scratch_bytes,
     forward_scratch_bytes,
 };
-
-const ORDERS: [Order; 3] = [Order::Forward, Order::Reversed, Order::Shuffled(7)];
-
-thread_local! {
-    static ORDER: Cell<Order> = const { Cell::new(Order::Forward) };
-}
-
-/// The emulator, in the order that this thread asks for.
-fn emulated(order: Order) -> Device {
-    install_emulator(|kernel, grid, block, shared, params| launch_in(ORDER.get(), kernel, grid, block, shared, params));
-    ORDER.set(order);
-    Device::Gpu(Gpu::Emulated)
-}
-
-/// xorshift64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn pick<T: Copy>(&mut self, values: &[T]) -> T {
-        values[((self.next() >> 11) % values.len() as u64) as usize]
-    }
-
-    fn uniform(&mut self, low: f64, high: f64) -> f64 {
-        low + (high - low) * (self.next() >> 11) as f64 / (1_u64 << 53) as f64
-    }
-}
+use support::{ORDERS, Random, emulated, tensor, tensor_mut};
 
 /// A batch of meshes and how to draw it.
 #[derive(Debug, Clone)]
@@ -160,18 +129,8 @@ fn scratch(memory: &mut Vec<u8>, bytes: usize, device: Device) -> TensorMut<'_> 
     tensor_mut(&mut memory[first..first + bytes], &[bytes], device)
 }
 
-fn tensor<'a, T: Element>(values: &'a [T], sizes: &[usize], device: Device) -> Tensor<'a> {
-    let tensor = Tensor::from_slice("test", values, sizes).unwrap();
-    if matches!(device, Device::Gpu(_)) { tensor.emulated() } else { tensor }
-}
-
 fn index(values: &[i64], device: Device) -> Tensor<'_> {
     tensor(values, &[values.len()], device)
-}
-
-fn tensor_mut<'a, T: Element>(values: &'a mut [T], sizes: &[usize], device: Device) -> TensorMut<'a> {
-    let tensor = TensorMut::from_slice("test", values, sizes).unwrap();
-    if matches!(device, Device::Gpu(_)) { tensor.emulated() } else { tensor }
 }
 
 impl Scene {

@@ -5,9 +5,9 @@
 //! `docs/ops/mesh_face_areas_normals.md`.
 //!
 //! With edges e1 = v1 - v0 and e2 = v2 - v0 and c = e1 x e2 the area is |c| / 2 and the normal c / |c|. Each edge is first
-//! divided by a power of two near its length, so nothing overflows or vanishes on the way, at any scale. A face is
-//! degenerate where |c| is within rounding of zero: at most [`NOISE_ULPS`] units in the last place of |e1| |e2|; its
-//! normal is 0. Every operation is written out and rounds by itself, so CPU and CUDA have the same bits.
+//! divided by a power of two near its length, so a result that is representable neither overflows nor vanishes on the way,
+//! at any scale. A face is degenerate where |c| is within rounding of zero: at most [`NOISE_ULPS`] units in the last place
+//! of |e1| |e2|; its normal is 0. Every operation is written out and rounds by itself, so CPU and CUDA have the same bits.
 
 mod cpu;
 mod cuda;

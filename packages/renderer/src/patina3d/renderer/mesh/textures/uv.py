@@ -51,7 +51,7 @@ class TexturesUV(TexturesBase):
     Raises:
         ValueError: wrong ranks or batch sizes, members that differ in channels, dtype or device, an image without
             texels, indices that refer to nothing, an unknown mode.
-        TypeError: indices that are not integers, texture coordinates that are not floating.
+        TypeError: bool or complex indices, texture coordinates that are not floating.
 
     Differentiable in ``maps`` and, if bilinear, in ``verts_uvs`` and barycentric coordinates.
 

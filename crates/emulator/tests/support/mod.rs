@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the tests of emulated operators share.
+#![allow(dead_code, unreachable_pub, reason = "each test takes what it needs")]
+
+use std::cell::Cell;
+
+use patina3d_core::geometry::Scalar;
+use patina3d_core::{Device, Element, Gpu, Tensor, TensorMut, install_emulator};
+use patina3d_emulator::{Order, launch_in};
+
+pub const ORDERS: [Order; 3] = [Order::Forward, Order::Reversed, Order::Shuffled(7)];
+
+thread_local! {
+    static ORDER: Cell<Order> = const { Cell::new(Order::Forward) };
+}
+
+/// The emulator, in the order that this thread asks for.
+pub fn emulated(order: Order) -> Device {
+    install_emulator(|kernel, grid, block, shared, params| launch_in(ORDER.get(), kernel, grid, block, shared, params));
+    ORDER.set(order);
+    Device::Gpu(Gpu::Emulated)
+}
+
+pub fn tensor<'a, T: Element>(values: &'a [T], sizes: &[usize], device: Device) -> Tensor<'a> {
+    let tensor = Tensor::from_slice("test", values, sizes).unwrap();
+    if matches!(device, Device::Gpu(_)) { tensor.emulated() } else { tensor }
+}
+
+pub fn tensor_mut<'a, T: Element>(values: &'a mut [T], sizes: &[usize], device: Device) -> TensorMut<'a> {
+    let tensor = TensorMut::from_slice("test", values, sizes).unwrap();
+    if matches!(device, Device::Gpu(_)) { tensor.emulated() } else { tensor }
+}
+
+/// xorshift64.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    pub fn pick<T: Copy>(&mut self, values: &[T]) -> T {
+        values[((self.next() >> 11) % values.len() as u64) as usize]
+    }
+
+    /// A number in [low, high).
+    pub fn uniform(&mut self, low: f64, high: f64) -> f64 {
+        low + (high - low) * (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    pub fn numbers<T: Scalar>(&mut self, count: usize, low: f64, high: f64) -> Vec<T> {
+        (0..count).map(|_| T::of(self.uniform(low, high))).collect()
+    }
+}
