@@ -24,5 +24,5 @@ struct KnnParams {
     int reserved;
 };
 
-PATINA3D_LAYOUT(KnnParams, p1, p2, lengths1, lengths2, dists, idx, grad_dists, grad_p1, grad_p2, inverse, n,
-                num_p1, num_p2, d, k, tile, norm, reserved)
+PATINA3D_LAYOUT(KnnParams, p1, p2, lengths1, lengths2, dists, idx, grad_dists, grad_p1, grad_p2, inverse, n, num_p1,
+                num_p2, d, k, tile, norm, reserved)

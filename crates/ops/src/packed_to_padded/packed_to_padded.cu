@@ -60,8 +60,8 @@ __device__ void pack(const PackedToPaddedParams& p) {
 
 }  // namespace
 
-#define KERNELS(name, Unit)                                                                                     \
-    extern "C" __global__ void packed_to_padded_pad_##name(const PackedToPaddedParams p) { pad<Unit>(p); }   \
+#define KERNELS(name, Unit)                                                                                \
+    extern "C" __global__ void packed_to_padded_pad_##name(const PackedToPaddedParams p) { pad<Unit>(p); } \
     extern "C" __global__ void packed_to_padded_pack_##name(const PackedToPaddedParams p) { pack<Unit>(p); }
 
 KERNELS(u8, uint8_t)
