@@ -2,11 +2,14 @@
 """A mesh recovered from pictures, on a small scale."""
 
 import dataclasses
+import math
+import re
+from pathlib import Path
 
 import pytest
 import torch
 
-from patina3d.models import FitSettings, MeshFit, views_around
+from patina3d.models import FitSettings, MeshFit, Views, views_around
 from patina3d.models.fit_mesh import silhouette_loss, soft_silhouette
 from patina3d.renderer import BlendParams, MeshRasterizer, RasterizationSettings, TexturesVertex
 from patina3d.structures import Meshes
@@ -61,6 +64,47 @@ def test_every_view_comes_once_before_any_comes_again(views):
     assert sorted(seen) == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize(("count", "per_step"), [(5, 2), (5, 3), (3, 8)])
+def test_no_view_is_left_out_where_the_steps_do_not_divide_the_views(views, count, per_step):
+    index = torch.arange(count) % 4
+    some = Views(views.cameras[index], views.lights, views.rgb[index], views.silhouette[index])
+    fit = MeshFit(some, dataclasses.replace(SETTINGS, views_per_step=per_step))
+    seen = []
+    for _ in range(2 * count):
+        seen.extend(fit._choose().tolist())
+        fit.history.append({})
+    assert len(seen) == 2 * count * min(per_step, count)
+    for begin in range(0, len(seen), count):
+        assert sorted(seen[begin : begin + count]) == list(range(count))
+
+
+def test_the_order_of_views_that_the_steps_divide(views):
+    fit = MeshFit(views, dataclasses.replace(SETTINGS, seed=3))
+    for step in range(6):
+        generator = torch.Generator().manual_seed(3 * 1_000_003 + step // 2)
+        order = torch.randperm(4, generator=generator)
+        assert torch.equal(fit._choose(), order[step % 2 * 2 :][:2])
+        fit.history.append({})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("iterations", 0, "iterations must be at least 1, got 0"),
+        ("views_per_step", 0, "views_per_step must be at least 1, got 0"),
+        ("faces_per_pixel", -1, "faces_per_pixel must be at least 1, got -1"),
+        ("shaded_faces_per_pixel", 0, "shaded_faces_per_pixel must be at least 1, got 0"),
+        ("sphere_level", -1, "sphere_level must be at least 0 and finite, got -1"),
+        ("final_sigma", 0.0, "final_sigma must be above 0 and finite, got 0.0"),
+        ("learning_rate", math.nan, "learning_rate must be at least 0 and finite, got nan"),
+        ("rgb", math.inf, "rgb must be at least 0 and finite, got inf"),
+    ],
+)
+def test_settings_out_of_range(name, value, message):
+    with pytest.raises(ValueError, match=f"^MeshFit: {re.escape(message)}$"):
+        FitSettings(**{name: value})
+
+
 def test_a_resumed_fit_ends_where_an_unbroken_one_does(views, tmp_path):
     unbroken = MeshFit(views, SETTINGS)
     for _ in range(5):
@@ -76,6 +120,28 @@ def test_a_resumed_fit_ends_where_an_unbroken_one_does(views, tmp_path):
         second.advance()
     assert torch.equal(second.mesh().verts_packed(), unbroken.mesh().verts_packed())
     assert second.history == unbroken.history
+    assert second.seconds > first.seconds > 0
+    fresh = MeshFit(views, SETTINGS)
+    fresh.load(tmp_path / "checkpoint.pt")
+    assert fresh.seconds == first.seconds
+
+
+def test_a_checkpoint_stays_until_the_next_is_whole(views, tmp_path, monkeypatch):
+    path = tmp_path / "checkpoint.pt"
+    fit = MeshFit(views, SETTINGS)
+    fit.save(path)
+    before = path.read_bytes()
+
+    def disk_full(state, file):
+        Path(file).write_bytes(before[:100])
+        raise OSError("no space left")
+
+    fit.advance()
+    monkeypatch.setattr(torch, "save", disk_full)
+    with pytest.raises(OSError, match="no space"):
+        fit.save(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_checkpoint_of_other_settings_is_refused(views, tmp_path):
@@ -122,5 +188,35 @@ def test_two_empty_silhouettes_are_equal_with_a_finite_gradient():
 def test_a_checkpoint_of_other_pictures_is_refused(views, tmp_path):
     MeshFit(views, SETTINGS).save(tmp_path / "checkpoint.pt")
     other = MeshFit(views_around(painted(ico_sphere(1)), 4, 32), SETTINGS)
-    with pytest.raises(ValueError, match="same pictures"):
+    with pytest.raises(ValueError, match="same pictures, got other silhouettes"):
         other.load(tmp_path / "checkpoint.pt")
+
+
+@pytest.mark.parametrize("what", ["colours", "cameras", "lights"])
+def test_a_checkpoint_of_other_colours_cameras_or_lights_is_refused(views, tmp_path, what):
+    MeshFit(views, SETTINGS).save(tmp_path / "checkpoint.pt")
+    cameras, lights = views.cameras.clone(), views.lights.clone()
+    rgb = views.rgb.clone()
+    if what == "colours":
+        rgb[0, 0, 0] = 0.5
+    elif what == "cameras":
+        cameras.T = cameras.T + 0.1
+    else:
+        lights.location = lights.location + 0.1
+    other = MeshFit(Views(cameras, lights, rgb, views.silhouette), SETTINGS)
+    with pytest.raises(ValueError, match=f"same pictures, got other {what}"):
+        other.load(tmp_path / "checkpoint.pt")
+
+
+def test_what_is_no_checkpoint_is_refused(views, tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    for value in (torch.zeros(3), {"settings": {}}, 3):
+        torch.save(value, path)
+        with pytest.raises(ValueError, match=r"must be a file that MeshFit\.save wrote"):
+            MeshFit(views, SETTINGS).load(path)
+    for content in (b"", b"no checkpoint", bytes(range(256)), b"PK\x03\x04"):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"must be a file that MeshFit\.save wrote"):
+            MeshFit(views, SETTINGS).load(path)
+    with pytest.raises(OSError, match="none"):
+        MeshFit(views, SETTINGS).load(tmp_path / "none.pt")

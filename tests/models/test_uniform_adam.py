@@ -37,6 +37,19 @@ def test_the_size_of_the_loss_does_not_matter():
     torch.testing.assert_close(moved([1e-6 * g for g in grads]), moved(grads))
 
 
+@pytest.mark.parametrize("scale", [1e-36, 1e-22, 1e22, 1e36])
+def test_squares_of_gradients_neither_vanish_nor_overflow(scale):
+    grads = list(torch.randn(4, 5, 3, generator=torch.Generator().manual_seed(0)))
+    torch.testing.assert_close(moved([scale * g for g in grads], lr=0.1), moved(grads, lr=0.1))
+    after_zero = moved([torch.zeros(1), torch.full((1,), 1e-22)], lr=0.1)
+    torch.testing.assert_close(after_zero, moved([torch.zeros(1), torch.ones(1)], lr=0.1))
+
+
+def test_a_subnormal_gradient_moves_no_further_than_lr():
+    for grad in (1e-38, 1e-42, 1e-45):
+        assert moved([torch.full((3,), grad)] * 3, lr=0.1).abs().max() <= 0.31
+
+
 def test_nothing_moves_without_a_gradient():
     assert torch.equal(moved([torch.zeros(3)], lr=0.1), torch.zeros(3))
     x = torch.ones(3, requires_grad=True)

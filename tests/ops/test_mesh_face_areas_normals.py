@@ -116,6 +116,39 @@ def test_third_derivative(device):
     assert gradcheck(second, (verts,))
 
 
+EXTREMES = [(1e20, 1e20), (1.0, 1e-20), (1e-24, 1.0), (1e-30, 1e-30), (1e15, 1e-15), (1e-18, 1e18), (1.0, 1.0)]
+
+
+@pytest.mark.parametrize(("width", "height"), EXTREMES)
+@pytest.mark.parametrize("of", [0, 1])
+def test_second_derivative_at_any_scale_of_each_edge(of, width, height, device):
+    scales = torch.tensor([[0.0], [width], [height]], dtype=torch.float64)
+    verts = scales * torch.tensor([[0, 0, 0], [1, 0.25, -0.5], [0.5, 1, 0.25]], dtype=torch.float64)
+    # The result is representable: of the area for every motion, of the normal where that is as long as the edges.
+    motion = torch.tensor([[0.3, -0.2, 0.9], [0.7, 0.4, -0.6], [-0.5, 0.8, 0.1]], dtype=torch.float64)
+    motion = motion * scales if of == 1 else motion
+    weights = [torch.tensor([0.7]), torch.tensor([[0.2, -0.6, 0.5]])][of].double()
+
+    def second(compute, dtype: torch.dtype) -> tuple[Tensor, ...]:
+        x, weight = (value.to(device, dtype).requires_grad_() for value in (verts, weights))
+        (first,) = torch.autograd.grad(compute(x, FACES.to(device))[of], x, weight, create_graph=True)
+        return torch.autograd.grad(first, (x, weight), motion.to(device, dtype))
+
+    for got, want in zip(second(mesh_face_areas_normals, torch.float32), second(reference, torch.float64), strict=True):
+        assert want.abs().max() > 0
+        assert (got.double() - want).abs().max() <= 1e-5 * want.abs().max()
+
+
+def test_second_derivative_of_a_degenerate_face_is_finite_at_any_scale(device):
+    motion = torch.tensor([[0.3, -0.2, 0.9], [0.7, 0.4, -0.6], [-0.5, 0.8, 0.1]], device=device)
+    for width, height in ((0.0, 0.0), (1e-38, 1e-38), (1e-38, 1e30), (0.0, 1e30)):
+        direction = torch.tensor([1.0, 0.25, -0.5], device=device)
+        verts = torch.stack([0 * direction, width * direction, height * direction]).requires_grad_()
+        areas, normals = mesh_face_areas_normals(verts, FACES.to(device))
+        (first,) = torch.autograd.grad(areas.sum() + normals.sum(), verts, create_graph=True)
+        assert torch.autograd.grad(first, verts, motion)[0].isfinite().all()
+
+
 # Laws.
 
 

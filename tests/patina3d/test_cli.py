@@ -2,6 +2,7 @@
 """The command line: what it writes, and what it says when something is wrong."""
 
 import contextlib
+import errno
 import io
 import json
 import signal
@@ -12,10 +13,14 @@ from typing import NamedTuple
 import imageio.v3 as iio
 import numpy as np
 import pytest
+import torch
 
+import patina3d.cli.fit as fit_command
 from patina3d.cli import main
+from patina3d.cli.inputs import into_unit_ball
 from patina3d.io import load_objs_as_meshes, save_obj
 from patina3d.models import MeshFit
+from patina3d.structures import Meshes
 from patina3d.utils import ico_sphere
 from support.meshes import real_mesh
 
@@ -105,6 +110,71 @@ def test_an_interrupted_fit_leaves_a_checkpoint_that_resume_continues_from(tmp_p
     assert not (tmp_path / "checkpoint.pt").exists()
     assert patina3d(*options[:-1], tmp_path / "unbroken").returncode == 0
     assert (tmp_path / "fitted.obj").read_bytes() == (tmp_path / "unbroken" / "fitted.obj").read_bytes()
+
+
+def test_a_fit_whose_results_could_not_be_written_is_not_lost(tmp_path, monkeypatch):
+    options = ("fit", "sphere", *SMALL, "--out", tmp_path)
+
+    def ctrl_c(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fit_command, "_measure", ctrl_c)
+        assert patina3d(*options).returncode != 0
+    assert {p.name for p in tmp_path.iterdir()} == {"checkpoint.pt", "fitted.obj"}
+    with monkeypatch.context() as patch:
+        patch.setattr(MeshFit, "advance", ctrl_c)
+        assert patina3d(*options, "--resume").returncode == 0
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["iterations"] == 3
+    assert metrics["seconds"] > 0
+    assert not (tmp_path / "checkpoint.pt").exists()
+
+
+def test_ctrl_c_while_the_checkpoint_is_written_does_not_break_it_off(tmp_path, monkeypatch):
+    def impatiently(method):
+        def with_ctrl_c(*arguments):
+            signal.raise_signal(signal.SIGINT)
+            return method(*arguments)
+
+        return with_ctrl_c
+
+    for name in ("advance", "save"):
+        monkeypatch.setattr(MeshFit, name, impatiently(getattr(MeshFit, name)))
+    assert patina3d("fit", "sphere", *SMALL, "--out", tmp_path).returncode == 130
+    assert {p.name for p in tmp_path.iterdir()} == {"checkpoint.pt"}
+
+
+def test_a_checkpoint_that_cannot_be_used_is_one_sentence(tmp_path, monkeypatch):
+    resume = ("fit", "sphere", *SMALL, "--out", tmp_path, "--resume")
+    torch.save(torch.zeros(3), tmp_path / "checkpoint.pt")
+    assert_one_sentence(patina3d(*resume), "--resume", "checkpoint.pt", "MeshFit.save wrote")
+    (tmp_path / "checkpoint.pt").write_text("nothing of the kind\n")
+    assert_one_sentence(patina3d(*resume), "--resume", "checkpoint.pt", "MeshFit.save wrote")
+
+    def forbidden(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(torch, "load", forbidden)
+    assert_one_sentence(patina3d(*resume), "--resume", "checkpoint.pt", "Permission denied")
+
+
+@pytest.mark.parametrize("scale", [1e-38, 1e-25, 1e20, 3e38])
+def test_a_mesh_of_any_size_moves_into_the_unit_ball_and_back(scale):
+    verts, faces = ico_sphere(1).get_mesh_verts_faces(0)
+    verts = verts * torch.tensor([1.0, 0.5, 0.7])
+    inside, centre, factor = into_unit_ball(Meshes([(verts.double() * scale).float()], [faces]))
+    torch.testing.assert_close(inside.verts_packed().norm(dim=-1).max(), torch.tensor(1.0))
+    torch.testing.assert_close(inside.verts_packed(), verts / verts.norm(dim=-1).max(), atol=1e-6, rtol=0)
+    back = (inside.verts_packed().double() / factor + centre) / scale
+    torch.testing.assert_close(back, verts.double(), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("option", ["--elevation", "--azimuth"])
+@pytest.mark.parametrize("angle", ["nan", "inf"])
+def test_an_angle_that_is_not_finite_is_one_sentence(tmp_path, option, angle):
+    result = patina3d("render", "sphere", "-o", tmp_path / "picture.png", option, angle)
+    assert_one_sentence(result, option, "finite", angle)
 
 
 def test_what_the_user_got_wrong_is_one_sentence_and_exit_code_2(tmp_path):

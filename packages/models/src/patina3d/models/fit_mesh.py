@@ -2,6 +2,7 @@
 """Recover a mesh from pictures of an object."""
 
 import math
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,23 @@ class FitSettings:
     normal: float = 0.1
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ValueError: a number is out of its range or not finite.
+        """
+        for name in ("iterations", "views_per_step", "faces_per_pixel", "shaded_faces_per_pixel"):
+            if not getattr(self, name) >= 1:
+                raise ValueError(f"MeshFit: {name} must be at least 1, got {getattr(self, name)}")
+        for name in ("sphere_radius", "sigma", "final_sigma", "gamma"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"MeshFit: {name} must be above 0 and finite, got {getattr(self, name)}")
+        rates = ("learning_rate", "color_learning_rate", "diffusion")
+        for name in ("sphere_level", *rates, "silhouette", "rgb", "edge", "laplacian", "normal"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"MeshFit: {name} must be at least 0 and finite, got {getattr(self, name)}")
+
 
 class MeshFit:
     """A mesh that moves towards pictures, one step at a time.
@@ -93,6 +111,7 @@ class MeshFit:
         self._rates = (settings.learning_rate, settings.color_learning_rate)
         self.optimizer = UniformAdam([{"params": [self.handles]}, {"params": [self.color_logits]}])
         self.history: list[dict[str, float]] = []
+        self.seconds = 0.0  # that all steps took, also those before a checkpoint
         self._rasterizer = MeshRasterizer()
         self._color = SoftPhongShader(device=device)
 
@@ -128,6 +147,7 @@ class MeshFit:
 
     def advance(self) -> dict[str, float]:
         """Make one step of Adam; returns the terms of the loss before it."""
+        began = time.perf_counter()
         settings = self.settings
         chosen = self._choose()
         mesh = self.mesh()
@@ -150,51 +170,88 @@ class MeshFit:
         self.optimizer.step()
         values = torch.stack([loss.detach(), *(term.detach() for term in terms.values())]).tolist()
         self.history.append(dict(zip(["loss", *terms], values, strict=True)))
+        self.seconds += time.perf_counter() - began
         return self.history[-1]
 
     def save(self, path: Path) -> None:
-        """Write all that `load` needs to go on."""
+        """Write all that `load` needs to go on; what stood there before stays until the new file is whole."""
         state = {
             "settings": asdict(self.settings),
-            "silhouettes": self.views.silhouette,
+            "views": self._views_state(),
             "handles": self.handles.detach(),
             "color_logits": self.color_logits.detach(),
             "optimizer": self.optimizer.state_dict(),
             "history": self.history,
+            "seconds": self.seconds,
         }
-        torch.save(state, path)
+        beside = path.with_name(f"{path.name}.part")
+        try:
+            torch.save(state, beside)
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint of a fit to the same pictures with the same settings.
 
         Raises:
-            ValueError: the checkpoint is of a fit with other settings or pictures.
+            OSError: the file cannot be read.
+            ValueError: it is no checkpoint, or one of a fit with other settings, pictures, cameras or lights.
         """
-        state: dict[str, Any] = torch.load(path, map_location=self.handles.device, weights_only=True)
+        state = _read_checkpoint(path, self.handles.device)
         differing = [name for name, value in asdict(self.settings).items() if state["settings"].get(name) != value]
         if differing:
             raise ValueError(
                 f"MeshFit.load: {path} must be of a fit with the same settings, got other {', '.join(differing)}"
             )
-        if not torch.equal(state["silhouettes"], self.views.silhouette):
-            raise ValueError(f"MeshFit.load: {path} must be of a fit to the same pictures, got others")
+        for name, value in self._views_state().items():
+            theirs = state["views"][name]
+            # Another device may round differently.
+            if theirs.shape != value.shape or not torch.allclose(theirs, value, rtol=0, atol=1e-4):
+                raise ValueError(f"MeshFit.load: {path} must be of a fit to the same pictures, got other {name}")
         with torch.no_grad():
             self.handles.copy_(state["handles"])
             self.color_logits.copy_(state["color_logits"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.history = state["history"]
+        self.history, self.seconds = state["history"], state["seconds"]
+
+    def _views_state(self) -> dict[str, Tensor]:
+        views = self.views
+        return {
+            "silhouettes": views.silhouette,
+            "colours": views.rgb,
+            "cameras": views.cameras.get_full_projection_transform().get_matrix(),
+            "lights": views.lights.location,
+        }
 
     def _progress(self) -> float:
         return min(self.step / self.settings.iterations, 1.0)
 
     def _choose(self) -> Tensor:
-        """The views of this step: every view comes once before any comes again."""
-        per_step = min(self.settings.views_per_step, len(self.views))
-        steps_per_round = len(self.views) // per_step
-        round_, place = divmod(self.step, steps_per_round)
+        """The views of this step, the next of an endless row: every view comes once before any comes again."""
+        count = len(self.views)
+        per_step = min(self.settings.views_per_step, count)
+        first_round, place = divmod(self.step * per_step, count)
+        # A step reaches into the next round at most.
+        rounds = torch.cat([self._order(first_round), self._order(first_round + 1)])
+        return rounds[place : place + per_step]
+
+    def _order(self, round_: int) -> Tensor:
         generator = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + round_)
-        order = torch.randperm(len(self.views), generator=generator)
-        return order[place * per_step : (place + 1) * per_step]
+        return torch.randperm(len(self.views), generator=generator)
+
+
+def _read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+    except OSError:
+        raise
+    except Exception:  # what bytes that are no checkpoint make of torch is not documented
+        state = None
+    needed = {"settings", "views", "handles", "color_logits", "optimizer", "history", "seconds"}
+    if not isinstance(state, dict) or set(state) != needed:
+        raise ValueError(f"MeshFit.load: {path} must be a file that MeshFit.save wrote, got another")
+    return state
 
 
 def diffusion_inverse(mesh: Meshes, diffusion: float) -> Tensor:

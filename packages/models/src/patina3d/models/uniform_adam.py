@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Adam with one size of step for a whole tensor."""
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -48,11 +49,12 @@ class UniformAdam(torch.optim.Optimizer):
     def _move(self, x: Tensor, grad: Tensor, lr: float, beta1: float, beta2: float) -> None:
         state = self.state[x]
         if not state:
-            state.update(step=0, first=torch.zeros_like(x), second=torch.zeros_like(x))
+            state.update(step=0, first=torch.zeros_like(x), root=torch.zeros_like(x))
         state["step"] += 1
         state["first"].lerp_(grad, 1 - beta1)
-        state["second"].lerp_(grad.square(), 1 - beta2)
+        # The root of the second moment over 1 - beta2: squares of small gradients vanish, of large ones overflow.
+        state["root"] = torch.hypot(math.sqrt(beta2) * state["root"], grad)
         first = state["first"] / (1 - beta1 ** state["step"])
-        largest = (state["second"].max() / (1 - beta2 ** state["step"])).sqrt()
+        largest = state["root"].max() * math.sqrt((1 - beta2) / (1 - beta2 ** state["step"]))
         # Where no gradient ever came there is nothing to divide by, and nothing to move.
-        x.sub_(lr * first / largest.clamp(min=torch.finfo(x.dtype).tiny))
+        x.sub_(lr * (first / largest.clamp(min=torch.finfo(x.dtype).tiny)))

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """``patina3d fit``."""
 
+import contextlib
 import json
-import pickle
 import signal
 import threading
-import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from patina3d.structures import Meshes
 __all__ = ["FitOptions", "run_fit"]
 
 _HELD_OUT_VIEWS = 8
+_HELD_OUT_PHASE = 0.7
 _CHECKPOINT = "checkpoint.pt"
 
 
@@ -52,28 +53,29 @@ def run_fit(options: FitOptions) -> None:
     torch.manual_seed(options.seed)
 
     views = views_around(true, options.views, options.size)
-    # Another phase, and another number: other directions.
-    held_out = views_around(true, _HELD_OUT_VIEWS, options.size, phase=0.7)
+    held_out = _held_out_views(true, options.size)
     fit = MeshFit(views, FitSettings(iterations=options.iterations, seed=options.seed))
     start = fit.mesh().detach()
     if options.resume:
         _resume(fit, checkpoint)
 
-    began = time.perf_counter()
-    if not _optimise(fit, options.iterations, console):
+    with _ctrl_c() as stop:
+        _optimise(fit, options.iterations, stop, console)
+        # Also of a finished fit: until its results are written, `--resume` can write them.
         fit.save(checkpoint)
+    if fit.step < options.iterations:
         console.print(f"stopped after {fit.step} steps; `--resume` goes on from {checkpoint}")
         raise SystemExit(130)
-    seconds = time.perf_counter() - began
-    checkpoint.unlink(missing_ok=True)
 
     fitted = fit.mesh().detach()
-    metrics = _measure(options, fitted, start, true, held_out, fit, seconds)
+    verts = (fitted.verts_packed().double() / scale + centre).float()
+    save_obj(folder / "fitted.obj", verts.cpu(), fitted.faces_packed().cpu())
+    metrics = _measure(options, fitted, start, true, held_out, fit)
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-    save_obj(folder / "fitted.obj", fitted.verts_packed().cpu() / scale + centre.cpu(), fitted.faces_packed().cpu())
     write_loss(folder / "loss.png", fit.history)
     write_views(folder / "views.png", true, fitted)
     write_turntable(folder / "turntable.gif", fitted)
+    checkpoint.unlink()
     _print(console, metrics, folder)
 
 
@@ -82,35 +84,42 @@ def _resume(fit: MeshFit, checkpoint: Path) -> None:
         raise UserError(f"--resume: there is no checkpoint {checkpoint}")
     try:
         fit.load(checkpoint)
-    except (ValueError, KeyError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except OSError as error:
+        raise UserError(f"--resume: {checkpoint} cannot be read: {error.strerror}") from None
+    except ValueError as error:
         raise UserError(f"--resume: {checkpoint} does not fit: {error}") from None
 
 
-def _optimise(fit: MeshFit, iterations: int, console: Console) -> bool:
-    """Make the steps that are left; False when Ctrl-C asked to stop, which happens between steps only."""
-    stop = threading.Event()
-    before = signal.signal(signal.SIGINT, lambda *_: stop.set())
-    loss = TextColumn("loss {task.fields[loss]:.4f}")
-    columns = (TextColumn("fit"), BarColumn(), MofNCompleteColumn(), loss, TimeRemainingColumn())
+@contextlib.contextmanager
+def _ctrl_c() -> Iterator[threading.Event]:
+    """What Ctrl-C sets meanwhile, instead of breaking off."""
+    pressed = threading.Event()
+    before = signal.signal(signal.SIGINT, lambda *_: pressed.set())
     try:
-        with Progress(*columns, console=console) as progress:
-            task = progress.add_task("fit", total=iterations, completed=fit.step, loss=float("nan"))
-            while fit.step < iterations and not stop.is_set():
-                progress.update(task, advance=1, loss=fit.advance()["loss"])
+        yield pressed
     finally:
         signal.signal(signal.SIGINT, before)
-    return fit.step >= iterations
+
+
+def _optimise(fit: MeshFit, iterations: int, stop: threading.Event, console: Console) -> None:
+    """Make the steps that are left, until asked to stop."""
+    loss = TextColumn("loss {task.fields[loss]:.4f}")
+    columns = (TextColumn("fit"), BarColumn(), MofNCompleteColumn(), loss, TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("fit", total=iterations, completed=fit.step, loss=float("nan"))
+        while fit.step < iterations and not stop.is_set():
+            progress.update(task, advance=1, loss=fit.advance()["loss"])
 
 
 def _measure(
-    options: FitOptions, fitted: Meshes, start: Meshes, true: Meshes, held_out: Views, fit: MeshFit, seconds: float
+    options: FitOptions, fitted: Meshes, start: Meshes, true: Meshes, held_out: Views, fit: MeshFit
 ) -> dict[str, Any]:
     torch.manual_seed(options.seed)
     before, after = surface_metrics(start, true), surface_metrics(fitted, true)
     return {
         "target": options.target,
         "iterations": fit.step,
-        "seconds": round(seconds, 2),
+        "seconds": round(fit.seconds, 2),
         "device": str(true.device),
         "silhouette_iou": held_out_iou(fitted, held_out),
         "chamfer": after.chamfer,
@@ -122,9 +131,14 @@ def _measure(
     }
 
 
+def _held_out_views(mesh: Meshes, size: int) -> Views:
+    """Another phase, and another number than a fit's: other directions."""
+    return views_around(mesh, _HELD_OUT_VIEWS, size, phase=_HELD_OUT_PHASE)
+
+
 def held_out_iou(mesh: Meshes, views: Views) -> float:
     """Intersection over union of hard silhouettes, averaged over views that the fit never saw."""
-    again = views_around(mesh, len(views), views.rgb.shape[1], phase=0.7).silhouette > 0
+    again = _held_out_views(mesh, views.rgb.shape[1]).silhouette > 0
     true = views.silhouette > 0
     return ((again & true).sum((1, 2)) / (again | true).sum((1, 2)).clamp(min=1)).mean().item()
 

@@ -65,14 +65,15 @@ def _load_file(path: Path) -> Meshes:
 
 
 def into_unit_ball(mesh: Meshes) -> tuple[Meshes, torch.Tensor, float]:
-    """The mesh moved and scaled into the unit ball, and (centre, scale) that lead back: ``centre + x / scale``."""
-    verts = mesh.verts_packed()
+    """The mesh moved and scaled into the unit ball; (centre, scale) lead back, in float64: ``centre + x / scale``."""
+    # Wide enough for the square of any coordinate of a file.
+    verts = mesh.verts_packed().double()
     centre = (verts.max(0).values + verts.min(0).values) / 2
     radius = (verts - centre).norm(dim=-1).max().item()
     if radius <= 0:
         raise UserError("the mesh has no extent: all its vertices are one point")
-    scale = 1 / radius
-    return mesh.offset_verts(-centre).scale_verts(scale), centre, scale
+    inside = ((verts - centre) / radius).to(mesh.verts_padded().dtype)
+    return mesh.update_padded(inside[None]), centre, 1 / radius
 
 
 def open_folder(path: Path) -> Path:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``patina3d render``."""
 
+import math
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -20,6 +21,9 @@ def run_render(target: str, output: Path, size: int, elevation: float, azimuth: 
     """Write a picture of a mesh."""
     if output.suffix.lower() not in _FORMATS:
         raise UserError(f"--output must end in one of {', '.join(_FORMATS)}, got {str(output)!r}")
+    for name, angle in (("--elevation", elevation), ("--azimuth", azimuth)):
+        if not math.isfinite(angle):
+            raise UserError(f"{name} must be finite, got {angle}")
     device = pick_device(device_name)
     mesh, _, _ = into_unit_ball(load_target(target, device))
     open_folder(output.parent)

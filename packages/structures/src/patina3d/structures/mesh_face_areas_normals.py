@@ -79,47 +79,74 @@ def _second_derivative(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of the change of ``sum(grad_areas * areas) + sum(grad_normals * normals)`` when vertices move.
 
-    With c = e1 x e2, its velocity c', L = |c| and n = c / L: area' = n.c' / 2 and normal' = (c' - (n.c') n) / L.
+    With c = e1 x e2, its velocity c', L = |c| and n = c / L: area' = n.c' / 2 and normal' = (c' - (n.c') n) / L. Each
+    edge is divided by a scale of its own, and each motion multiplied by those scales that its result needs.
     """
     edge1, edge2 = _edges(verts, faces)
     motion1, motion2 = _edges(motion, faces)
-    if grad_areas is None:
-        grad_areas = torch.zeros_like(edge1[:, 0])
-    if grad_normals is None:
-        grad_normals = torch.zeros_like(edge1)
-    # In units of the longest coordinate of its edges nothing of a face overflows or vanishes.
-    unit = torch.maximum(edge1.abs(), edge2.abs()).amax(-1, keepdim=True).detach()
-    unit = unit.masked_fill(unit == 0, 1)
-    edge1, edge2, motion1, motion2 = (vector / unit for vector in (edge1, edge2, motion1, motion2))
-    half = (unit * unit * grad_areas[:, None]) / 2
-
+    root1, root2 = _root_of_scale(edge1), _root_of_scale(edge2)
+    edge1, edge2 = edge1 / root1 / root1, edge2 / root2 / root2
     cross = torch.linalg.cross(edge1, edge2)
-    velocity = torch.linalg.cross(motion1, edge2) + torch.linalg.cross(edge1, motion2)
-    length = torch.linalg.vector_norm(cross, dim=-1, keepdim=True)
-    lengths = torch.linalg.vector_norm(edge1, dim=-1, keepdim=True) * torch.linalg.vector_norm(
-        edge2, dim=-1, keepdim=True
-    )
-    degenerate = length <= NOISE_ULPS * torch.finfo(verts.dtype).eps * lengths
+    length = _length(cross)
+    degenerate = length <= NOISE_ULPS * torch.finfo(verts.dtype).eps * _length(edge1) * _length(edge2)
     normal = cross.masked_fill(length == 0, 0) / length.masked_fill(length == 0, 1)
     curvature = (1 / length.masked_fill(degenerate, 1)).masked_fill(degenerate, 0)
 
-    along_velocity, along_grad = _dot(normal, velocity), _dot(normal, grad_normals)
-    across_velocity, across_grad = velocity - along_velocity * normal, grad_normals - along_grad * normal
-    of_velocity = half * normal + curvature * across_grad
-    of_cross = (half * curvature - along_grad * curvature**2) * across_velocity - curvature**2 * (
-        along_velocity * across_grad + (_dot(grad_normals, velocity) - along_velocity * along_grad) * normal
-    )
-    of_edge1 = torch.linalg.cross(edge2, of_cross) + torch.linalg.cross(motion2, of_velocity)
-    of_edge2 = torch.linalg.cross(of_cross, edge1) + torch.linalg.cross(of_velocity, motion1)
-    of_corners = torch.stack([-(of_edge1 + of_edge2), of_edge1, of_edge2], dim=1) / unit[:, None]
+    def velocity(moved1: Tensor, moved2: Tensor, factor1: Tensor | float, factor2: Tensor | float) -> Tensor:
+        """Of the scaled cross product; the motions are multiplied by the squares of the factors, by and by."""
+        return torch.linalg.cross(moved1 * factor1 * factor1, edge2) + torch.linalg.cross(
+            edge1, moved2 * factor2 * factor2
+        )
+
+    def across(vector: Tensor) -> Tensor:
+        return vector - _dot(normal, vector) * normal
+
+    # A degenerate face has no curvature; its motions over its scales may be infinite.
+    bent1, bent2 = motion1.masked_fill(degenerate, 0), motion2.masked_fill(degenerate, 0)
+    of_areas = _dot(normal, velocity(motion1, motion2, root2, root1)).squeeze(-1) / 2
+    of_normals = curvature * across(velocity(bent1, bent2, 1 / root1, 1 / root2))
+    of_edge1, of_edge2 = torch.zeros_like(edge1), torch.zeros_like(edge2)
+    if grad_areas is not None:
+        half = grad_areas[:, None] / 2
+        turn1 = curvature * across(velocity(bent1, bent2, root2 / root1, 1.0))
+        turn2 = curvature * across(velocity(bent1, bent2, 1.0, root1 / root2))
+        of_edge1 = half * (torch.linalg.cross(edge2, turn1) + torch.linalg.cross(motion2, normal))
+        of_edge2 = half * (torch.linalg.cross(turn2, edge1) + torch.linalg.cross(normal, motion1))
+    if grad_normals is not None:
+        along_grad, turn = _dot(normal, grad_normals), curvature * across(grad_normals)
+
+        def of_cross(velocity: Tensor) -> Tensor:
+            along = _dot(normal, velocity) * turn + _dot(turn, velocity) * normal
+            return -curvature * (along_grad * curvature * across(velocity) + along)
+
+        both = 1 / (root1 * root2)
+        of_cross1 = of_cross(velocity(bent1, bent2, 1 / root1.square(), both))
+        of_cross2 = of_cross(velocity(bent1, bent2, both, 1 / root2.square()))
+        of_edge1 = of_edge1 + torch.linalg.cross(edge2, of_cross1) + torch.linalg.cross(bent2 * both * both, turn)
+        of_edge2 = of_edge2 + torch.linalg.cross(of_cross2, edge1) + torch.linalg.cross(turn, bent1 * both * both)
+    of_corners = torch.stack([-(of_edge1 + of_edge2), of_edge1, of_edge2], dim=1)
     of_verts = sum_rows(of_corners.reshape(-1, 3), faces.reshape(-1), verts.shape[0])
-    return of_verts, (unit * unit * along_velocity).squeeze(-1) / 2, curvature * across_velocity
+    return of_verts, of_areas, of_normals
+
+
+def _root_of_scale(edge: Tensor) -> Tensor:
+    """A power of two, (F, 1), whose square is at most 4 times below the largest coordinate.
+
+    Its square, the product and the quotient of two, and the inverses of these are normal numbers; what is multiplied by
+    one of them twice vanishes or overflows on the way only where the result does.
+    """
+    largest = edge.detach().abs().amax(-1, keepdim=True).clamp(min=torch.finfo(edge.dtype).tiny)
+    return torch.ldexp(torch.ones_like(largest), (torch.frexp(largest).exponent - 1) >> 1)
 
 
 def _edges(verts: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
     """From the first corner to the others."""
     corners = gather_rows(verts, faces)
     return corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+
+
+def _length(a: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(a, dim=-1, keepdim=True)
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
@@ -144,9 +171,10 @@ def mesh_face_areas_normals(verts: Tensor, faces: Tensor) -> tuple[Tensor, Tenso
         Areas (F,) and normals (F, 3), of the dtype of ``verts``. A degenerate face (``|c|`` within rounding of zero,
         relative to the lengths of the two edges, so at any scale) has normal 0.
 
-        Differentiable in ``verts`` as often as you like; gradients of finite positions are finite, and 0 through the
-        normal of a degenerate face and through the area of a face with ``c = 0``. They are summed in the order of the
-        faces: the same bits in every run, on CPU and CUDA. Forward mode raises ``NotImplementedError``.
+        Differentiable in ``verts`` as often as you like; gradients of finite positions are right where they
+        are representable (that of a normal grows as one over the edge, its second as one over the square), and 0
+        through the normal of a degenerate face and through the area of a face with ``c = 0``. They are summed in the
+        order of the faces: the same bits in every run, on CPU and CUDA. Forward mode raises ``NotImplementedError``.
 
     Raises:
         TypeError: an argument is no tensor, or has another dtype than stated.
