@@ -10,9 +10,9 @@ mod cpu;
 mod cuda;
 
 use patina3d_core::check::{argument, scratch};
-use patina3d_core::{DType, Device, Error, Module, Result, Tensor, TensorMut};
+use patina3d_core::{DType, Device, Module, Result, Tensor, TensorMut};
 
-use crate::knn::Norm;
+use crate::knn::{Clouds, Norm, check_clouds, check_count};
 
 const OPERATOR: &str = "chamfer_distance";
 
@@ -91,24 +91,11 @@ pub struct Sizes {
 
 /// Checks the forward's inputs; the one place that does.
 pub fn check(inputs: &Inputs<'_>) -> Result<Sizes> {
-    let Inputs { x, y, .. } = inputs;
-    argument(OPERATOR, "x", x).real()?.shape("(N, P1, D)", &[None, None, None])?;
-    let (n, p1, d) = (x.shape()[0], x.shape()[1], x.shape()[2]);
-    if d == 0 {
-        return Err(Error::value(OPERATOR, "x", "of at least one coordinate a point", "0"));
-    }
-    argument(OPERATOR, "y", y).dtype(x.dtype())?.shape("(N, P2, D)", &[Some(n), None, Some(d)])?.beside("x", x)?;
-    for (name, lengths) in [("x_lengths", &inputs.x_lengths), ("y_lengths", &inputs.y_lengths)] {
-        if let Some(lengths) = lengths {
-            argument(OPERATOR, name, lengths).dtype(DType::I64)?.shape("(N,)", &[Some(n)])?.beside("x", x)?;
-        }
-    }
-    let p2 = y.shape()[1];
-    for (name, points) in [("x", p1), ("y", p2)] {
-        if points >= u32::MAX as usize {
-            return Err(Error::value(OPERATOR, name, "of fewer than 2^32 - 1 points a cloud", points.to_string()));
-        }
-    }
+    let x = Clouds { points: ("x", "(N, P1, D)", &inputs.x), lengths: ("x_lengths", inputs.x_lengths.as_ref()) };
+    let y = Clouds { points: ("y", "(N, P2, D)", &inputs.y), lengths: ("y_lengths", inputs.y_lengths.as_ref()) };
+    let (n, p1, p2, d) = check_clouds(OPERATOR, [x, y])?;
+    check_count(OPERATOR, "x", p1)?;
+    check_count(OPERATOR, "y", p2)?;
     Ok(Sizes { n, p1, p2, d })
 }
 

@@ -110,26 +110,52 @@ impl Sizes {
     }
 }
 
-/// Checks the forward's inputs; the one place that does.
-pub fn check(x: &Inputs<'_>) -> Result<Sizes> {
-    argument(OPERATOR, "p1", &x.p1).real()?.shape("(N, P1, D)", &[None, None, None])?;
-    let (n, p1, d) = (x.p1.shape()[0], x.p1.shape()[1], x.p1.shape()[2]);
+/// A padded batch of clouds among an operator's arguments.
+pub(crate) struct Clouds<'x, 'a> {
+    /// What the operator calls the points, and their letters.
+    pub(crate) points: (&'static str, &'static str, &'x Tensor<'a>),
+    /// What it calls the lengths.
+    pub(crate) lengths: (&'static str, Option<&'x Tensor<'a>>),
+}
+
+/// Checks two batches that belong together; their N, P1, P2 and D.
+pub(crate) fn check_clouds(
+    operator: &'static str,
+    [a, b]: [Clouds<'_, '_>; 2],
+) -> Result<(usize, usize, usize, usize)> {
+    let (name, letters, like) = a.points;
+    argument(operator, name, like).real()?.shape(letters, &[None, None, None])?;
+    let (n, p1, d) = (like.shape()[0], like.shape()[1], like.shape()[2]);
     if d == 0 {
-        return Err(Error::value(OPERATOR, "p1", "of at least one coordinate a point", "0"));
+        return Err(Error::value(operator, name, "of at least one coordinate a point", "0"));
     }
-    argument(OPERATOR, "p2", &x.p2)
-        .dtype(x.p1.dtype())?
-        .shape("(N, P2, D)", &[Some(n), None, Some(d)])?
-        .beside("p1", &x.p1)?;
-    for (name, lengths) in [("lengths1", &x.lengths1), ("lengths2", &x.lengths2)] {
+    let (other, letters, points) = b.points;
+    argument(operator, other, points)
+        .dtype(like.dtype())?
+        .shape(letters, &[Some(n), None, Some(d)])?
+        .beside(name, like)?;
+    for (what, lengths) in [a.lengths, b.lengths] {
         if let Some(lengths) = lengths {
-            argument(OPERATOR, name, lengths).dtype(DType::I64)?.shape("(N,)", &[Some(n)])?.beside("p1", &x.p1)?;
+            argument(operator, what, lengths).dtype(DType::I64)?.shape("(N,)", &[Some(n)])?.beside(name, like)?;
         }
     }
-    let p2 = x.p2.shape()[1];
-    if p2 >= u32::MAX as usize {
-        return Err(Error::value(OPERATOR, "p2", "of fewer than 2^32 - 1 points a cloud", p2.to_string()));
+    Ok((n, p1, points.shape()[1], d))
+}
+
+/// Checks that the points of a cloud that is searched can be numbered.
+pub(crate) fn check_count(operator: &'static str, name: &'static str, points: usize) -> Result<()> {
+    if points >= u32::MAX as usize {
+        return Err(Error::value(operator, name, "of fewer than 2^32 - 1 points a cloud", points.to_string()));
     }
+    Ok(())
+}
+
+/// Checks the forward's inputs; the one place that does.
+pub fn check(x: &Inputs<'_>) -> Result<Sizes> {
+    let queries = Clouds { points: ("p1", "(N, P1, D)", &x.p1), lengths: ("lengths1", x.lengths1.as_ref()) };
+    let points = Clouds { points: ("p2", "(N, P2, D)", &x.p2), lengths: ("lengths2", x.lengths2.as_ref()) };
+    let (n, p1, p2, d) = check_clouds(OPERATOR, [queries, points])?;
+    check_count(OPERATOR, "p2", p2)?;
     if n.max(1)
         .checked_mul(p1.max(1))
         .and_then(|rows| rows.checked_mul(x.k))
