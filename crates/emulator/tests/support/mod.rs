@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use bytemuck::{Pod, cast_slice, cast_slice_mut};
 use memmap2::{MmapMut, MmapOptions};
 use patina3d_core::geometry::Scalar;
-use patina3d_core::{Device, Element, Gpu, Tensor, TensorMut, install_emulator};
+use patina3d_core::{Device, DevicePtr, Element, Gpu, Tensor, TensorMut, install_emulator};
 use patina3d_emulator::{Order, launch_some};
 
 pub const ORDERS: [Order; 3] = [Order::Forward, Order::Reversed, Order::Shuffled(7)];
@@ -60,6 +60,17 @@ impl<T: Pod> Sparse<T> {
         let start = values.len() - count;
         &mut values[start..]
     }
+}
+
+/// The same, for what takes no tensors.
+pub fn emulated_gpu(order: Order) -> Gpu {
+    emulated(order);
+    Gpu::Emulated
+}
+
+/// As kernels receive it; they may write.
+pub fn pointer<T>(values: &mut [T]) -> DevicePtr {
+    DevicePtr(values.as_mut_ptr() as u64)
 }
 
 pub fn tensor<'a, T: Element>(values: &'a [T], sizes: &[usize], device: Device) -> Tensor<'a> {
