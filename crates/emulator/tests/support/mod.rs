@@ -34,6 +34,12 @@ pub fn emulated_end(order: Order, last: u64) -> Device {
     Device::Gpu(Gpu::Emulated)
 }
 
+/// [`emulated`] for what takes no tensors.
+pub fn emulated_gpu(order: Order) -> Gpu {
+    emulated(order);
+    Gpu::Emulated
+}
+
 /// Zeros that take no memory until they are written, more of them than the machine has room for.
 pub struct Sparse<T> {
     bytes: MmapMut,
@@ -60,12 +66,6 @@ impl<T: Pod> Sparse<T> {
         let start = values.len() - count;
         &mut values[start..]
     }
-}
-
-/// The same, for what takes no tensors.
-pub fn emulated_gpu(order: Order) -> Gpu {
-    emulated(order);
-    Gpu::Emulated
 }
 
 /// As kernels receive it; they may write.
