@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Grid, block, arguments.
 
-use patina3d_core::inverse::Inverse;
+use patina3d_core::sort::{self, Pairs, Values};
 use patina3d_core::{DevicePtr, Gpu, Grid, Result, TensorMut};
 
 use super::{Cloud, Gradients, MODULE, Outputs, Sizes, Volumes};
@@ -21,7 +21,10 @@ patina3d_core::shared_struct! {
         pub volume_features: DevicePtr,
         pub out_densities: DevicePtr,
         pub out_features: DevicePtr,
-        pub cells: Inverse,
+        pub keys: DevicePtr,
+        pub order: DevicePtr,
+        pub starts: DevicePtr,
+        pub cells: i64,
         pub grad_points: DevicePtr,
         pub grad_features: DevicePtr,
         pub b: i64,
@@ -49,7 +52,10 @@ impl PointsToVolumesParams {
             volume_features: DevicePtr::of(volumes.features),
             out_densities: absent,
             out_features: absent,
-            cells: Inverse::default(),
+            keys: absent,
+            order: absent,
+            starts: absent,
+            cells: cells(sizes) as i64,
             grad_points: absent,
             grad_features: absent,
             b: sizes.b as i64,
@@ -70,8 +76,15 @@ fn cells(sizes: Sizes) -> usize {
     sizes.voxels.iter().fold(sizes.b, |cells, size| cells * (size + 1))
 }
 
+/// Bits of a key: a cell, or one more than the last for a point that does not vote.
+fn key_bits(sizes: Sizes) -> u32 {
+    sort::bits_below(cells(sizes) + 1)
+}
+
+/// Two times keys and values of all points, where cells begin, and what sorting needs.
 pub(super) fn scratch_bytes(sizes: Sizes) -> usize {
-    Inverse::bytes(cells(sizes), sizes.b * sizes.p)
+    let points = sizes.b * sizes.p;
+    size_of::<u64>() * (4 * points + cells(sizes) + 1) + sort::bytes(points, key_bits(sizes))
 }
 
 pub(super) fn forward(
@@ -82,24 +95,25 @@ pub(super) fn forward(
     out: &mut Outputs<'_>,
 ) -> Result<()> {
     let mut params = PointsToVolumesParams::new(cloud, initial, sizes);
-    params.out_densities = out.densities.device_ptr();
-    params.out_features = out.features.device_ptr();
-    params.cells = Inverse::new(out.scratch.device_ptr(), cells(sizes));
     let suffix = cloud.points.dtype().suffix();
-    let prefix = "points_to_volumes";
-    let launch = |pass: &str, blocks_y: usize, elements: usize| {
-        let kernel = format!("{prefix}_{pass}_{suffix}");
-        let blocks = elements.div_ceil(THREADS as usize);
-        gpu.launch(&MODULE, &kernel, Grid::of_blocks(&kernel, [blocks, blocks_y, 1], THREADS)?, &params)
+    let run = |params: &PointsToVolumesParams, kernel: &str, threads: usize, groups: usize| {
+        let blocks = [threads.div_ceil(THREADS as usize), groups, 1];
+        gpu.launch(&MODULE, kernel, Grid::of_blocks(kernel, blocks, THREADS)?, params)
     };
     let points = sizes.b * sizes.p;
-    launch("clear", 1, cells(sizes) + 1)?;
-    launch("count", 1, points)?;
-    launch("scan", 1, 256 * (cells(sizes) / 2048 + 1))?;
-    launch("totals", 1, 256)?;
-    launch("place", 1, points)?;
-    launch("sort", 1, cells(sizes))?;
-    launch("forward", sizes.c.div_ceil(CHANNELS).max(1), sizes.b * sizes.volume())
+    let numbers = |before: usize| out.scratch.device_ptr().after(size_of::<u64>() * before);
+    let pairs = |before: usize| Pairs { keys: numbers(before), values: numbers(before + points) };
+    let (unsorted, other) = (pairs(0), pairs(2 * points));
+    params.keys = unsorted.keys;
+    run(&params, &format!("points_to_volumes_keys_{suffix}"), points, 1)?;
+    let memory = numbers(4 * points + cells(sizes) + 1);
+    let sorted = sort::launch::<u64, u64>(gpu, unsorted, Values::Numbers, other, points, key_bits(sizes), memory)?;
+    (params.keys, params.order, params.starts) = (sorted.keys, sorted.values, numbers(4 * points));
+    run(&params, "points_to_volumes_starts", cells(sizes) + 1, 1)?;
+    params.out_densities = out.densities.device_ptr();
+    params.out_features = out.features.device_ptr();
+    let groups = sizes.c.div_ceil(CHANNELS).max(1);
+    run(&params, &format!("points_to_volumes_forward_{suffix}"), sizes.b * sizes.volume(), groups)
 }
 
 pub(super) fn backward(

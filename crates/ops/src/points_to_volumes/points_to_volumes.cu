@@ -69,30 +69,32 @@ struct Place {
     }
 };
 
-// The number of the cell of a point; -1 where it does not vote.
 template <typename T>
-__device__ int64_t cell_of(const Params& p, int64_t point) {
+__device__ void keys(const Params& p) {
+    const int64_t point = this_thread();
+    if (point >= p.b * p.p) return;
     const int64_t volume = point / p.p;
     Place<T> place;
-    if (point >= p.b * p.p || !place.find(p, Lattice(p, volume), point)) return -1;
-    return ((volume * (p.d + 1) + place.cell[2]) * (p.h + 1) + place.cell[1]) * (p.w + 1) + place.cell[0];
+    int64_t cell = p.cells;
+    if (place.find(p, Lattice(p, volume), point))
+        cell = ((volume * (p.d + 1) + place.cell[2]) * (p.h + 1) + place.cell[1]) * (p.w + 1) + place.cell[0];
+    p.keys[point] = cell;
 }
 
-template <typename T>
-__device__ void count(const Params& p) {
-    const int64_t cell = cell_of<T>(p, this_thread());
-    if (cell >= 0) inverse_count(p.cells, cell);
-}
-
-template <typename T>
-__device__ void put(const Params& p) {
-    const int64_t point = this_thread(), cell = cell_of<T>(p, point);
-    if (cell >= 0) inverse_place(p.cells, cell, point);
-}
-
-__device__ void sort(const Params& p) {
-    int64_t count;
-    if (this_thread() < p.cells.targets) inverse_pairs(p.cells, this_thread(), count);
+// The first point of a cell or of a later one.
+__device__ void starts(const Params& p) {
+    const int64_t cell = this_thread();
+    if (cell > p.cells) return;
+    int64_t low = 0, high = p.b * p.p;
+    while (low < high) {
+        const int64_t middle = low + (high - low) / 2;
+        if (p.keys[middle] < static_cast<uint64_t>(cell)) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    p.starts[cell] = low;
 }
 
 // Of one voxel.
@@ -116,8 +118,8 @@ struct Collector {
     __device__ void row(int number, int64_t& first, int64_t& end) const {
         const int64_t cell_z = z + number / 2, cell_y = y + number % 2;
         const int64_t cell = ((volume * (p.d + 1) + cell_z) * (p.h + 1) + cell_y) * (p.w + 1) + x;
-        first = inverse_first(p.cells, cell);
-        end = inverse_first(p.cells, cell + 2);
+        first = p.starts[cell];
+        end = p.starts[cell + 2];
     }
 
     __device__ bool in_use(const Lattice& lattice) const {
@@ -140,7 +142,7 @@ struct Collector {
         for (int number = 0; number < 4; ++number) {
             row(number, first, end);
             for (int64_t i = first + start; i < end; i += stride) {
-                const int64_t point = p.cells.pairs[i];
+                const int64_t point = static_cast<int64_t>(p.order[i]);
                 place.find(p, lattice, point);
                 const T across = place.share_of(2, z) * place.share_of(1, y);
                 const T weight = across * place.share_of(0, x) * T(p.point_weight);
@@ -251,19 +253,15 @@ __device__ void backward(const Params& p) {
 
 }  // namespace
 
-#define KERNEL(pass, dtype)                                \
-    extern "C" __global__ void __launch_bounds__(kThreads) \
-        points_to_volumes_##pass##_##dtype(const PointsToVolumesParams p)
+#define KERNEL(pass) \
+    extern "C" __global__ void __launch_bounds__(kThreads) points_to_volumes_##pass(const PointsToVolumesParams p)
 
-#define KERNELS(T, dtype)                              \
-    KERNEL(clear, dtype) { inverse_clear(p.cells); }   \
-    KERNEL(count, dtype) { count<T>(p); }              \
-    KERNEL(scan, dtype) { inverse_scan(p.cells); }     \
-    KERNEL(totals, dtype) { inverse_totals(p.cells); } \
-    KERNEL(place, dtype) { put<T>(p); }                \
-    KERNEL(sort, dtype) { sort(p); }                   \
-    KERNEL(forward, dtype) { forward<T>(p); }          \
-    KERNEL(backward, dtype) { backward<T>(p); }
+KERNEL(starts) { starts(p); }
+
+#define KERNELS(T, dtype)                      \
+    KERNEL(keys_##dtype) { keys<T>(p); }       \
+    KERNEL(forward_##dtype) { forward<T>(p); } \
+    KERNEL(backward_##dtype) { backward<T>(p); }
 
 KERNELS(float, f32)
 KERNELS(double, f64)

@@ -102,7 +102,8 @@ class _Vote(Function):
                 of_densities = some.new_zeros((some.shape[0], 1, *some.shape[2:]))
             args = *ctx.saved_tensors, *ctx.options, of_densities, of_volume_features, *wanted
             of_points, of_features = _Gradient.apply(*args)
-        return of_points, of_features, *grads, None, None, None, None, None
+        of_volumes = [grad if wants else None for grad, wants in zip(grads, ctx.needs_input_grad[2:4], strict=True)]
+        return of_points, of_features, *of_volumes, None, None, None, None, None
 
 
 class _Gradient(Function):
