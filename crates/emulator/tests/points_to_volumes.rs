@@ -81,13 +81,11 @@ fn agrees<T: Scalar>(seed: u64, problem: Problem, spread: f64, whole: bool) {
     let mut random = Random(seed);
     let volume: usize = voxels.iter().product();
     let mut points = random.numbers::<T>(3 * b * p, -spread, spread);
-    for (i, strange) in
-        [f64::NAN, f64::INFINITY, 1e30, -1.0, 1.0].into_iter().enumerate().filter(|(i, _)| 7 * i < points.len())
-    {
-        points[7 * i] = T::of(strange);
+    for (coordinate, strange) in points.iter_mut().step_by(7).zip([f64::NAN, f64::INFINITY, 1e30, -1.0, 1.0]) {
+        *coordinate = T::of(strange);
     }
-    let sizes = || (0..3 * b).map(|i| (random.next() >> 11) as i64 % (voxels[i % 3] as i64 + 1)).collect();
-    let grid_sizes = if whole { None } else { Some(sizes()) };
+    let mut used = |i: usize| (random.next() >> 11) as i64 % (voxels[i % 3] as i64 + 1);
+    let grid_sizes = if whole { None } else { Some((0..3 * b).map(&mut used).collect()) };
     let scene = Scene {
         problem,
         points,

@@ -89,27 +89,19 @@ impl<T: Scalar> Body<T> for Look<'_, '_, T> {
         }
         for ([z, y], voters) in piece.all() {
             for &Voter { x, share, point } in voters {
-                // Of the eight voxels: where they are, what they get, and their gradients along the features.
-                let (mut at, mut weight, mut value) = ([None; 8], [T::ZERO; 8], [T::ZERO; 8]);
-                for corner in 0..8 {
-                    let side = sides(corner);
-                    // Those before voxel 0 are beyond every count.
-                    let voxel = [0, 1, 2].map(|axis| ([x, y, z][axis] + side[axis]).wrapping_sub(1));
-                    let [a, b, d] = shares(side, share);
-                    weight[corner] = d * b * a * points.weight;
-                    let there = (0..3).all(|axis| voxel[axis] < lattice.sizes[axis]);
-                    if there && (of_points || weight[corner] != T::ZERO) {
-                        let [w, h, _] = sizes.voxels;
-                        let index = (voxel[2] * h + voxel[1]) * w + voxel[0];
-                        at[corner] = Some(index);
-                        value[corner] = densities[index];
-                    }
-                }
+                let corners = Corners::new([x, y, z], lattice.sizes, sizes.voxels);
+                let weight: [T; 8] = std::array::from_fn(|corner| {
+                    let [a, b, d] = shares(sides(corner), share);
+                    d * b * a * points.weight
+                });
+                // A voxel of weight 0 matters to the point's place alone.
+                let corners = if of_points { corners } else { corners.without(weight) };
+                // What the voxels get: their gradients along the features.
+                let mut value = corners.read(densities);
                 let own = &points.features[point * c..(point + 1) * c];
                 for (channel, &own) in own.iter().enumerate() {
                     let Some(features) = features else { break };
-                    let plane = &features[channel * sizes.volume()..(channel + 1) * sizes.volume()];
-                    let grad = at.map(|at| at.map_or(T::ZERO, |at| plane[at]));
+                    let grad = corners.read(&features[channel * sizes.volume()..(channel + 1) * sizes.volume()]);
                     let mut sum = T::ZERO;
                     for corner in 0..8 {
                         value[corner] = value[corner] + own * grad[corner];
@@ -121,7 +113,7 @@ impl<T: Scalar> Body<T> for Look<'_, '_, T> {
                 }
                 if let Some(out) = &mut part.points {
                     let mut gradient = [T::ZERO; 3];
-                    for corner in (0..8).filter(|&corner| at[corner].is_some()) {
+                    for corner in 0..8 {
                         let side = sides(corner);
                         let [a, b, d] = shares(side, share);
                         for (axis, others) in [d * b, d * a, b * a].into_iter().enumerate() {
@@ -136,6 +128,59 @@ impl<T: Scalar> Body<T> for Look<'_, '_, T> {
                 }
             }
         }
+    }
+}
+
+/// The eight voxels around a point: x is left and right, then y, then z.
+#[derive(Clone, Copy)]
+struct Corners {
+    /// Where the left voxel of each of the four pairs is.
+    pairs: [usize; 4],
+    there: [bool; 8],
+    /// Whether all of them are there.
+    all: bool,
+}
+
+impl Corners {
+    #[inline(always)]
+    fn new(cell: [usize; 3], used: [usize; 3], [w, h, _]: [usize; 3]) -> Self {
+        // Those before voxel 0 are beyond every count.
+        let voxel = |axis: usize, side: usize| (cell[axis] + side).wrapping_sub(1);
+        let there = [0, 1, 2].map(|axis| [0, 1].map(|side| voxel(axis, side) < used[axis]));
+        let pair = |i: usize| {
+            let row = voxel(2, i >> 1).wrapping_mul(h).wrapping_add(voxel(1, i & 1));
+            row.wrapping_mul(w).wrapping_add(voxel(0, 0))
+        };
+        let there = std::array::from_fn(|corner| {
+            let [a, b, c] = sides(corner);
+            there[0][a] && there[1][b] && there[2][c]
+        });
+        Self { pairs: std::array::from_fn(pair), there, all: there == [true; 8] }
+    }
+
+    /// Those of some weight.
+    #[inline(always)]
+    fn without<T: Scalar>(self, weight: [T; 8]) -> Self {
+        let there = std::array::from_fn(|corner| self.there[corner] && weight[corner] != T::ZERO);
+        Self { there, all: there == [true; 8], ..self }
+    }
+
+    /// What stands at the voxels, 0 where there is none.
+    #[inline(always)]
+    fn read<T: Scalar>(&self, values: &[T]) -> [T; 8] {
+        let mut found = [T::ZERO; 8];
+        for (i, &pair) in self.pairs.iter().enumerate() {
+            if self.all {
+                found[2 * i..2 * i + 2].copy_from_slice(&values[pair..pair + 2]);
+                continue;
+            }
+            for side in 0..2 {
+                if self.there[2 * i + side] {
+                    found[2 * i + side] = values[pair.wrapping_add(side)];
+                }
+            }
+        }
+        found
     }
 }
 
