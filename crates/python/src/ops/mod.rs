@@ -7,6 +7,7 @@ mod knn;
 mod mesh_face_areas_normals;
 mod packed_to_padded;
 mod point_index;
+mod points_to_volumes;
 
 use pyo3::prelude::*;
 
@@ -25,4 +26,5 @@ pub(crate) mod ops {
     use super::packed_to_padded::{packed_to_padded, padded_to_packed};
     #[pymodule_export]
     use super::point_index::point_index_forward;
+    use super::points_to_volumes::{points_to_volumes_backward, points_to_volumes_forward};
 }

@@ -7,11 +7,17 @@ from patina3d.ops.laplacian_matrices import cot_laplacian, laplacian, norm_lapla
 from patina3d.ops.mesh_face_areas_normals import mesh_face_areas_normals
 from patina3d.ops.packed_to_padded import packed_to_padded, padded_to_packed
 from patina3d.ops.point_index import PointIndex
+from patina3d.ops.points_to_volumes import (
+    add_pointclouds_to_volumes,
+    add_points_features_to_volume_densities_features,
+)
 from patina3d.ops.sample_points_from_meshes import sample_points_from_meshes
 from patina3d.ops.utils import convert_pointclouds_to_tensor, eyes, is_pointclouds, wmean
 
 __all__ = [
     "PointIndex",
+    "add_pointclouds_to_volumes",
+    "add_points_features_to_volume_densities_features",
     "convert_pointclouds_to_tensor",
     "cot_laplacian",
     "eyes",
