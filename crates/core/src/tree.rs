@@ -6,6 +6,8 @@
 //! A search visits every leaf that may hold a point below the visitor's bound, so what it finds does not depend on the
 //! tree: the distance to a box is accumulated as the distance to a point is, with the same roundings, and rounding is
 //! monotone, so the box is never farther than a point in it.
+//!
+//! The order and the boxes also serve operators that prune without a tree.
 
 use crate::geometry::{Scalar, greater, lesser};
 use crate::simd::{Simd, Vectorised};
@@ -43,7 +45,7 @@ impl<T: Scalar + Vectorised> PointTree<T> {
     /// Builds the tree over points of `d` coordinates, fewer than 2^32 - 1 of them. With more than one thread it is to be
     /// called inside a pool.
     pub fn new(points: &[T], d: usize, threads: usize) -> Self {
-        let order = if d <= 3 { order::<T, 3>(points, d, threads) } else { order::<T, 7>(points, d, threads) };
+        let order = spatial_order(points, d, WIDTH, threads);
         let leaves = order.len().div_ceil(WIDTH);
         let mut tree = Self {
             d,
@@ -227,9 +229,9 @@ impl<'a, S: Simd<Real: Scalar>, const D: usize> Query<'a, S, D> {
         bits
     }
 
-    /// The distances to the boxes of a node: no larger than to any point in them.
+    /// The distances to the boxes of a node, laid out as [`no_boxes`] says: no larger than to any point in them.
     #[inline(always)]
-    fn to_boxes<const L1: bool>(&self, simd: S, boxes: &[S::Real], distances: &mut [S::Real; WIDTH]) {
+    pub fn to_boxes<const L1: bool>(&self, simd: S, boxes: &[S::Real], distances: &mut [S::Real; WIDTH]) {
         let zero = simd.splat(S::Real::ZERO);
         for start in (0..WIDTH).step_by(S::LANES) {
             let mut sum = zero;
@@ -285,8 +287,14 @@ struct Place<const AXES: usize> {
     number: u32,
 }
 
-/// The numbers of the finite points, neighbours near each other.
-fn order<T: Scalar, const AXES: usize>(points: &[T], d: usize, threads: usize) -> Vec<u32> {
+/// The numbers of the finite points of a cloud of fewer than 2^32 - 1, in an order that keeps neighbours together: every
+/// `leaf` of them fill a small box. With more than one thread it is to be called inside a pool.
+pub fn spatial_order<T: Scalar>(points: &[T], d: usize, leaf: usize, threads: usize) -> Vec<u32> {
+    if d <= 3 { order_by::<T, 3>(points, d, leaf, threads) } else { order_by::<T, 7>(points, d, leaf, threads) }
+}
+
+/// [`spatial_order`] by the first `AXES` axes.
+fn order_by<T: Scalar, const AXES: usize>(points: &[T], d: usize, leaf: usize, threads: usize) -> Vec<u32> {
     let axes = d.min(AXES);
     let finite = |point: &[T]| point.iter().all(|value| value.is_finite());
     let (mut low, mut high) = ([f64::INFINITY; AXES], [f64::NEG_INFINITY; AXES]);
@@ -307,14 +315,14 @@ fn order<T: Scalar, const AXES: usize>(points: &[T], d: usize, threads: usize) -
         }
         places.push(Place { cells, number: number as u32 });
     }
-    halve(&mut places, threads);
+    halve(&mut places, leaf, threads);
     places.iter().map(|place| place.number).collect()
 }
 
 /// Halves and halves again across the widest side, down to leaves. The left half has a power of two leaves, so that
 /// every node of every level is one of the halves.
-fn halve<const AXES: usize>(places: &mut [Place<AXES>], threads: usize) {
-    let leaves = places.len().div_ceil(WIDTH);
+fn halve<const AXES: usize>(places: &mut [Place<AXES>], leaf: usize, threads: usize) {
+    let leaves = places.len().div_ceil(leaf);
     if leaves <= 1 {
         return;
     }
@@ -326,19 +334,20 @@ fn halve<const AXES: usize>(places: &mut [Place<AXES>], threads: usize) {
         }
     }
     let axis = (0..AXES).max_by_key(|&axis| high[axis] - low[axis]).unwrap_or(0);
-    let middle = leaves.next_power_of_two() / 2 * WIDTH;
+    let middle = leaves.next_power_of_two() / 2 * leaf;
     places.select_nth_unstable_by_key(middle, |place| place.cells[axis]);
     let (left, right) = places.split_at_mut(middle);
     if threads > 1 && left.len() >= PARALLEL {
-        rayon::join(|| halve(left, threads), || halve(right, threads));
+        rayon::join(|| halve(left, leaf, threads), || halve(right, leaf, threads));
     } else {
-        halve(left, 1);
-        halve(right, 1);
+        halve(left, leaf, 1);
+        halve(right, leaf, 1);
     }
 }
 
-/// Room for `children` boxes, infinitely far each.
-fn no_boxes<T: Scalar>(children: usize, d: usize) -> Vec<T> {
+/// Room for `children` boxes, infinitely far each: nodes of [`WIDTH`] of them, least coordinates axis by axis and then
+/// the greatest.
+pub fn no_boxes<T: Scalar>(children: usize, d: usize) -> Vec<T> {
     let mut boxes = vec![T::INFINITY; children.div_ceil(WIDTH) * 2 * WIDTH * d];
     for node in boxes.chunks_exact_mut(2 * WIDTH * d) {
         node[WIDTH * d..].fill(-T::INFINITY);

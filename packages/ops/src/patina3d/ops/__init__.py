@@ -6,6 +6,7 @@ from patina3d.ops.knn import knn_gather, knn_points
 from patina3d.ops.laplacian_matrices import cot_laplacian, laplacian, norm_laplacian
 from patina3d.ops.mesh_face_areas_normals import mesh_face_areas_normals
 from patina3d.ops.packed_to_padded import packed_to_padded, padded_to_packed
+from patina3d.ops.sample_farthest_points import sample_farthest_points, sample_farthest_points_naive
 from patina3d.ops.sample_points_from_meshes import sample_points_from_meshes
 from patina3d.ops.utils import convert_pointclouds_to_tensor, eyes, is_pointclouds, wmean
 
@@ -22,6 +23,8 @@ __all__ = [
     "norm_laplacian",
     "packed_to_padded",
     "padded_to_packed",
+    "sample_farthest_points",
+    "sample_farthest_points_naive",
     "sample_points_from_meshes",
     "wmean",
 ]
