@@ -554,7 +554,9 @@ def test_gather_keeps_any_dtype_and_takes_empty_inputs(device):
     idx = torch.zeros((2, 4, 3), dtype=torch.int64, device=device)
     for dtype in (torch.int32, torch.float16, torch.bool):
         assert knn_gather(torch.ones((2, 5, 3), dtype=dtype, device=device), idx).dtype == dtype
-    assert knn_gather(torch.ones((2, 0, 3), device=device), idx).eq(0).all()
+    nothing = torch.ones((2, 0, 3), device=device, requires_grad=True)
+    assert knn_gather(nothing, idx).eq(0).all()
+    assert torch.autograd.grad(knn_gather(nothing, idx).sum(), nothing)[0].shape == (2, 0, 3)
     assert knn_gather(torch.ones((0, 5, 3), device=device), idx[:0]).shape == (0, 4, 3, 3)
     assert knn_gather(torch.ones((2, 5, 0), device=device), idx).shape == (2, 4, 3, 0)
 

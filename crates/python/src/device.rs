@@ -26,6 +26,7 @@ const MODULES: &[&Module] = &[
     &patina3d_renderer::blending::MODULE,
     &patina3d_renderer::rasterize_meshes::MODULE,
     &patina3d_ops::point_index::MODULE,
+    &patina3d_ops::sample_farthest_points::MODULE,
 ];
 
 /// Whether CPU tensors run through the CUDA launchers and the emulated kernels.

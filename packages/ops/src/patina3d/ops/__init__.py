@@ -11,6 +11,7 @@ from patina3d.ops.points_to_volumes import (
     add_pointclouds_to_volumes,
     add_points_features_to_volume_densities_features,
 )
+from patina3d.ops.sample_farthest_points import sample_farthest_points, sample_farthest_points_naive
 from patina3d.ops.sample_points_from_meshes import sample_points_from_meshes
 from patina3d.ops.utils import convert_pointclouds_to_tensor, eyes, is_pointclouds, wmean
 
@@ -30,6 +31,8 @@ __all__ = [
     "norm_laplacian",
     "packed_to_padded",
     "padded_to_packed",
+    "sample_farthest_points",
+    "sample_farthest_points_naive",
     "sample_points_from_meshes",
     "wmean",
 ]

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.autograd import Function
+from torch.nn.functional import pad
 
 from patina3d.core import _native, is_differentiated, register
 from patina3d.ops.point_index import PointIndex, Trees, at_least_float32, searched
@@ -288,7 +289,8 @@ def knn_gather(x: Tensor, idx: Tensor, lengths: Tensor | None = None) -> Tensor:
         raise ValueError(f"knn_gather: idx must be of shape (N, L, K) = ({n}, _, _), got {tuple(idx.shape)}")
     _, rows, k = idx.shape
     if m == 0:
-        return x.new_zeros((n, rows, k, u))
+        # Zeros that still depend on x: who asks for its gradient gets one.
+        return pad(x, (0, 0, 0, rows * k)).reshape(n, rows, k, u)
     first = m * torch.arange(n, device=idx.device)[:, None, None]
     # What is out of range here must not become a row of another cloud.
     row = torch.where((idx >= 0) & (idx < m), first + idx, n * m)
