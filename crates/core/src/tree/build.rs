@@ -18,11 +18,7 @@ impl<T: Scalar> TreeMut<'_, T> {
         leaves.fill(T::INFINITY);
         numbers.fill(u32::MAX);
         least.fill(u32::MAX);
-        for node in boxes.chunks_exact_mut(2 * WIDTH * d) {
-            let (low, high) = node.split_at_mut(WIDTH * d);
-            low.fill(T::INFINITY);
-            high.fill(-T::INFINITY);
-        }
+        clear_boxes(boxes, d);
         let bottom = layout.first[layout.levels - 1];
         for (leaf, members) in order.chunks(WIDTH).enumerate() {
             numbers[leaf * WIDTH..][..members.len()].copy_from_slice(members);
@@ -60,6 +56,23 @@ impl<T: Scalar> TreeMut<'_, T> {
                 least_of_parents[above * WIDTH + node] = numbers.iter().copied().min().unwrap_or(u32::MAX);
             }
         }
+    }
+}
+
+/// Room for `children` boxes, infinitely far each: nodes of [`WIDTH`] of them, least coordinates axis by axis and then
+/// the greatest.
+pub fn no_boxes<T: Scalar>(children: usize, d: usize) -> Vec<T> {
+    let mut boxes = vec![T::INFINITY; children.div_ceil(WIDTH) * 2 * WIDTH * d];
+    clear_boxes(&mut boxes, d);
+    boxes
+}
+
+/// Makes all boxes infinitely far.
+fn clear_boxes<T: Scalar>(boxes: &mut [T], d: usize) {
+    for node in boxes.chunks_exact_mut(2 * WIDTH * d) {
+        let (low, high) = node.split_at_mut(WIDTH * d);
+        low.fill(T::INFINITY);
+        high.fill(-T::INFINITY);
     }
 }
 

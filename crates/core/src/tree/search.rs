@@ -177,9 +177,9 @@ impl<'a, S: Simd<Real: Scalar>, const D: usize> Query<'a, S, D> {
         bits
     }
 
-    /// The distances to the boxes of a node: no larger than to any point in them.
+    /// The distances to the boxes of a node, laid out as [`no_boxes`](super::no_boxes) says: no larger than to any point in them.
     #[inline(always)]
-    fn to_boxes<const L1: bool>(&self, simd: S, boxes: &[S::Real], distances: &mut [S::Real; WIDTH]) {
+    pub fn to_boxes<const L1: bool>(&self, simd: S, boxes: &[S::Real], distances: &mut [S::Real; WIDTH]) {
         let zero = simd.splat(S::Real::ZERO);
         for start in (0..WIDTH).step_by(S::LANES) {
             let mut sum = zero;
