@@ -208,7 +208,7 @@ def iterative_closest_point(
         previous, rmse = rmse, root((share * (moved - matched).square()).sum((1, 2)))
         shrunk = _relative_decrease(previous, rmse)
         if verbose:
-            print(f"{_ICP}: iteration {iteration}, mean rmse {rmse.mean():1.2e}, least decrease {shrunk.mean():1.2e}")
+            print(f"{_ICP}: iteration {iteration}, mean rmse {rmse.mean():1.2e}, mean decrease {shrunk.mean():1.2e}")
         converged = bool((shrunk <= relative_rmse_thr).all())
         if converged:
             break

@@ -68,12 +68,12 @@ def estimate_pointcloud_local_coord_frames(
     They are the eigenvectors and eigenvalues of the covariance of the K nearest points, as
     :func:`~patina3d.ops.get_point_covariances` gives it. The signs of the first and the last axis are chosen as in the
     SHOT descriptor (F. Tombari, S. Salti and L. Di Stefano, "Unique Signatures of Histograms for Local Surface
-    Description", 2010): an axis points to the side of the point on which at least half of its neighbours lie,
+    Description", 2010): an axis points to the side of the point on which more of its neighbours lie,
 
-    .. math:: \#\{k : (x_{ik} - x_i) \cdot a > 0\} \ge K / 2,
+    .. math:: \#\{k : (x_{ik} - x_i) \cdot a > 0\} \ge \#\{k : (x_{ik} - x_i) \cdot a < 0\}
 
-    the point itself being on neither side. The axis between is the first times the last one, so that the frame has
-    determinant -1.
+    or, where those are as many, to the side of their mean. The axis between is the first times the last one, so that
+    the frame has determinant -1.
 
     Args:
         pointclouds: (N, P, 3) tensor or `Pointclouds`. float32 or float64; halves are computed in float32.
@@ -138,8 +138,9 @@ def _frames(
 
 
 def _signed(axis: Tensor, offsets: Tensor) -> Tensor:
-    """Turn each axis (N, P, 3) to the side on which at least half of the neighbours lie."""
+    """Turn each axis (N, P, 3) to the side of more neighbours; where both sides have as many, to that of their mean."""
     with torch.no_grad():
-        ahead = ((offsets @ axis[..., None])[..., 0] > 0).sum(-1)
-        turned = ahead < offsets.shape[2] / 2
+        heights = (offsets @ axis[..., None])[..., 0]
+        balance = heights.sign().sum(-1)
+        turned = (balance < 0) | ((balance == 0) & (heights.sum(-1) < 0))
     return torch.where(turned[..., None], -axis, axis)
