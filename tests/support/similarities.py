@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Random rotations and similarity transforms in any dimension."""
 
-import numpy as np
 import torch
 from scipy.stats import special_ortho_group
 from torch import Tensor
@@ -9,12 +8,12 @@ from torch import Tensor
 
 def rotations(n: int, dim: int, seed: int = 0, *, reflect: bool = False) -> Tensor:
     """(n, dim, dim) float64 with determinant 1, or -1."""
-    if dim == 1:
-        return torch.full((n, 1, 1), -1.0 if reflect else 1.0, dtype=torch.float64)
-    made = np.stack([special_ortho_group.rvs(dim, random_state=seed + i) for i in range(n)])
+    made = torch.ones((n, dim, dim), dtype=torch.float64)
+    for i in range(n if dim > 1 else 0):
+        made[i] = torch.from_numpy(special_ortho_group.rvs(dim, random_state=seed + i))
     if reflect:
         made[:, 0] *= -1
-    return torch.from_numpy(made)
+    return made
 
 
 def similarity(n: int, dim: int, seed: int = 0, *, reflect: bool = False) -> tuple[Tensor, Tensor, Tensor]:
