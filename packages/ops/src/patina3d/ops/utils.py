@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from patina3d.common.datatypes import Device
+from patina3d.core import at_hand
 from patina3d.ops.knn import at_least_float32, knn_gather, knn_points
 
 __all__ = [
@@ -176,12 +177,14 @@ def get_point_covariances(
     points, lengths = at_least_float32(points_padded), num_points_per_cloud.clamp(max=rows)
     with torch.no_grad():
         idx = knn_points(points, points, lengths, lengths, K=neighborhood_size).idx
-    is_point = torch.arange(rows, device=points.device) < lengths[:, None]
-    is_taken = torch.arange(neighborhood_size, device=points.device) < lengths[:, None]
-    taken = (is_point[:, :, None] & is_taken[:, None])[..., None]
-    neighbors = torch.where(taken, knn_gather(points, idx), 0)
+    neighbors = knn_gather(points, idx)
     # Offsets from the point are as small as the neighbourhood: no digits are lost far from the origin.
-    offsets = torch.where(taken, neighbors - points[:, :, None], 0)
+    offsets = neighbors - points[:, :, None]
+    if not (at_hand(lengths) and neighborhood_size <= rows and bool((lengths == rows).all())):
+        is_point = torch.arange(rows, device=points.device) < lengths[:, None]
+        is_taken = torch.arange(neighborhood_size, device=points.device) < lengths[:, None]
+        taken = (is_point[:, :, None] & is_taken[:, None])[..., None]
+        neighbors, offsets = torch.where(taken, neighbors, 0), torch.where(taken, offsets, 0)
     share = 1 / lengths.clamp(min=1, max=neighborhood_size).to(points.dtype)[:, None, None, None]
-    centred = torch.where(taken, offsets - share * offsets.sum(2, keepdim=True), 0)
-    return share * (centred.mT @ centred), neighbors
+    mean = share * offsets.sum(2, keepdim=True)
+    return share * (offsets.mT @ offsets) - mean.mT @ mean, neighbors
