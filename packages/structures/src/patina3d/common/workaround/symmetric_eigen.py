@@ -20,6 +20,7 @@ class SymmetricEigen(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        """The gradient of the matrix, without what would flow between equal values."""
         grad_values, grad_vectors = grads
         values, vectors = ctx.saved_tensors
         gaps = values[..., None, :] - values[..., :, None]
