@@ -207,11 +207,12 @@ def test_gradcheck_through_the_loop():
     assert gradcheck(function, (x, y))
 
 
-@pytest.mark.parametrize("distance", [0.0, 0.01])
-def test_gradients_are_finite_at_a_match(distance):
-    x = clouds(dtype=torch.float32).requires_grad_()
+@pytest.mark.parametrize(("size", "distance"), [(1.0, 0.0), (1.0, 0.01), (0.0, 0.0)])
+def test_gradients_are_finite_at_a_match(size, distance):
+    x = (size * clouds(dtype=torch.float32)).requires_grad_()
     y = (x.detach() + distance).requires_grad_()
     solution = icp(x, y, estimate_scale=True)
+    assert size > 0 or not solution.rmse.any()
     gradients = torch.autograd.grad(sum(part.sum() for part in solution.RTs) + solution.rmse.sum(), (x, y))
     assert all(gradient.isfinite().all() for gradient in gradients)
 
