@@ -28,8 +28,8 @@ def test_equals_torch(n, device):
 def test_gradients():
     matrix = matrices(4).requires_grad_()
 
-    def projections(m, noise_ulps=8.0):
-        values, vectors = symmetric_eigen((m + m.mT) / 2, noise_ulps=noise_ulps)
+    def projections(m):
+        values, vectors = symmetric_eigen((m + m.mT) / 2)
         return values, vectors[..., :2] @ vectors[..., :2].mT
 
     assert torch.autograd.gradcheck(projections, matrix)
@@ -46,13 +46,3 @@ def test_nothing_flows_between_equal_values(dtype, scale):
     (gradient,) = torch.autograd.grad((vectors * torch.randn(4, 4, dtype=dtype)).sum(), matrix)
     # What the gap of 4 lets through, not what one in the last place would.
     assert 0 < gradient.abs().max() * scale < 10
-
-
-def test_noise_says_what_is_equal():
-    matrix = torch.diag(torch.tensor([1.0, 1.0 + 1e-10, 5.0], dtype=torch.float64)).requires_grad_()
-    sizes = []
-    for noise_ulps in (8.0, 2.0**20):
-        _, vectors = symmetric_eigen(matrix, noise_ulps=noise_ulps)
-        sizes.append(torch.autograd.grad((vectors * torch.rand(3, 3)).sum(), matrix)[0].abs().max())
-    assert sizes[0] > 1e8
-    assert sizes[1] < 10

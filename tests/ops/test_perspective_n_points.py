@@ -104,18 +104,42 @@ def test_quadratic_equations_never_fit_worse():
     assert (all_candidates.err_2d < 10 * truth).double().mean() > 0.9
 
 
-def test_a_negative_product_is_no_reason_to_lose_a_candidate():
-    # Control points that are a simplex, written in two kernel vectors of either sign: each linearisation of their
-    # products finds a combination that is congruent to it.
+@pytest.mark.parametrize("products", _LINEARISATIONS)
+def test_linearisations_equal_definition(products):
+    kernels = torch.randn(40, 4, 4, 3, dtype=torch.float64)
+    found = _coefficients(kernels, products)
+    negative = 0
+    for kernel, got in zip(kernels.numpy(), found.numpy(), strict=True):
+        system, right = [], []
+        for i in range(4):
+            for j in range(i):
+                edge = kernel[:, i] - kernel[:, j]
+                system.append([(2 - (k == m)) * (edge[k] @ edge[m]) for k, m in products])
+                right.append(1.0 if i == 3 else 2.0)
+        b = dict(zip(products, np.linalg.lstsq(np.array(system), np.array(right), rcond=None)[0], strict=True))
+        negative += b[0, 0] < 0
+        # Coefficients (c0, c1, ..) and (i c0, i c1, ..) are told apart by the sign of c0 c0 alone.
+        b = {product: value * np.sign(b[0, 0]) for product, value in b.items()}
+        expected = np.zeros(4)
+        expected[0] = np.sqrt(b[0, 0])
+        for k in (1, 2, 3):
+            if (k, k) in b:
+                expected[k] = np.copysign(np.sqrt(max(b[k, k], 0)), b[0, k])
+            elif (0, k) in b:
+                expected[k] = b[0, k] / expected[0]
+        np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-9)
+    assert 0 < negative < 40
+
+
+def test_linearisations_find_a_congruent_simplex():
+    # Control points that are a simplex, written in two kernel vectors of either sign.
     simplex = torch.cat([torch.eye(3), torch.zeros(1, 3)]).double() @ rotations(1, 3, 3)[0] + 4
     other = torch.randn(4, 3, dtype=torch.float64)
     for signs in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
         kernel = torch.zeros(1, 4, 4, 3, dtype=torch.float64)
         kernel[0, 0], kernel[0, 1] = signs[0] * (simplex - 0.5 * other), signs[1] * other
         for products in _LINEARISATIONS[1:]:
-            found = _coefficients(kernel, products)
-            assert found[0, 0] > 0
-            controls = torch.einsum("bk,bkij->bij", found, kernel)[0]
+            controls = torch.einsum("bk,bkij->bij", _coefficients(kernel, products), kernel)[0]
             torch.testing.assert_close(torch.pdist(controls), torch.pdist(simplex))
 
 

@@ -18,8 +18,6 @@ __all__ = ["EpnpSolution", "efficient_pnp"]
 
 _NAME = "efficient_pnp"
 
-# Eigenvalues of the kernel differ by rounding, of sums over points, where points leave it more than one dimension.
-_KERNEL_NOISE_ULPS = 2.0**12
 # Points nearer than this, in units of the spread of the points, are projected as if they were so far in front.
 _LEAST_DEPTH = 1e-9
 
@@ -137,7 +135,7 @@ def _kernel(alphas: Tensor, y: Tensor, share: Tensor) -> Tensor:
     gram = (of_alphas.mT @ of_normals).reshape(b, 4, 4, 3, 3).transpose(2, 3).reshape(b, 12, 12)
     if at_hand(gram) and not bool(torch.isfinite(gram).all()):
         raise ValueError(f"{_NAME}: x, y and weights must be finite")
-    _, vectors = symmetric_eigen(gram, noise_ulps=_KERNEL_NOISE_ULPS)
+    _, vectors = symmetric_eigen(gram)
     return vectors[..., :4].mT.reshape(b, 4, 4, 3)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from patina3d.common.workaround.symmetric_eigen import NOISE_ULPS, SymmetricEigen
+from patina3d.common.workaround.symmetric_eigen import SymmetricEigen
 
 __all__ = ["symeig3x3"]
 
@@ -54,15 +54,14 @@ def symeig3x3(inputs: Tensor, eigenvectors: bool = True) -> tuple[Tensor, Tensor
     if inputs.shape[-2:] != (3, 3):
         raise ValueError(f"symeig3x3: inputs must have shape (..., 3, 3), got {tuple(inputs.shape)}")
     matrix = inputs.float() if inputs.dtype in (torch.float16, torch.bfloat16) else inputs
-    values, vectors = _Jacobi.apply((matrix + matrix.mT) / 2, NOISE_ULPS)
+    values, vectors = _Jacobi.apply((matrix + matrix.mT) / 2)
     return values.to(inputs.dtype), vectors.to(inputs.dtype) if eigenvectors else None
 
 
 class _Jacobi(SymmetricEigen):
     @staticmethod
-    def forward(ctx: Any, matrix: Tensor, noise_ulps: float) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, matrix: Tensor) -> tuple[Tensor, Tensor]:
         values, vectors = _jacobi(matrix)
-        ctx.noise_ulps = noise_ulps
         ctx.save_for_backward(values, vectors)
         return values, vectors
 
