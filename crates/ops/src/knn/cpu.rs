@@ -12,7 +12,7 @@ use std::cmp::Ordering;
 
 use patina3d_core::geometry::Scalar;
 use patina3d_core::simd::{self, Vectorised};
-use patina3d_core::tree::PointTree;
+use patina3d_core::tree::{PointTree, Tree};
 use patina3d_core::{Result, Tensor, pool};
 
 use super::{Inputs, Norm, Outputs, Sizes};
@@ -141,12 +141,14 @@ pub(crate) fn distance<T: Number>(norm: Norm, a: &[T], b: &[T]) -> T {
 }
 
 /// How the points of a cloud are laid out for the search.
-enum Layout<T> {
+enum Layout<'a, T> {
     Tiles(Tiles<T>),
     Tree(PointTree<T>),
+    /// One that somebody else keeps.
+    Kept(Tree<'a, T>),
 }
 
-impl<T: Number> Layout<T> {
+impl<T: Number> Layout<'_, T> {
     fn new(points: &[T], d: usize, tree: bool, threads: usize) -> Self {
         if tree { Self::Tree(PointTree::new(points, d, threads)) } else { Self::Tiles(Tiles::new(points, d)) }
     }
@@ -154,7 +156,8 @@ impl<T: Number> Layout<T> {
     fn search(&self, block: Block<'_, T>) {
         match self {
             Self::Tiles(tiles) => simd::dispatch(brute_force::Search { block, tiles }),
-            Self::Tree(tree) => simd::dispatch(tree::Search { block, tree }),
+            Self::Tree(tree) => simd::dispatch(tree::Search { block, tree: tree.view() }),
+            Self::Kept(tree) => simd::dispatch(tree::Search { block, tree: *tree }),
         }
     }
 }
@@ -174,6 +177,8 @@ pub(crate) struct Way<'a, T> {
     /// (N, P2, D), and how many of each cloud count.
     pub(crate) points: &'a [T],
     pub(crate) lengths2: &'a [usize],
+    /// A tree over the points of each cloud, or nothing.
+    pub(crate) trees: &'a [Tree<'a, T>],
 }
 
 /// What all ways of a search share.
@@ -220,12 +225,17 @@ pub(crate) fn search<T: Number>(threads: usize, metric: Metric, ways: &[Way<'_, 
         }
     }
     // For the clouds of the first way, then those of the next.
-    let mut layouts: Vec<Option<Layout<T>>> = (0..ways.len() * clouds).map(|_| None).collect();
+    let mut layouts: Vec<Option<Layout<'_, T>>> = (0..ways.len() * clouds).map(|_| None).collect();
     pool::for_each_chunk(threads, &mut layouts, 1, |i, layout| {
         let (way, cloud) = (&ways[i / clouds], i % clouds);
         let points = cloud_of(way.points, way.lengths2, cloud, d);
-        let tree = tree_is_quicker(way.lengths1[cloud], way.lengths2[cloud], d, k);
-        layout[0] = Some(Layout::new(points, d, tree, threads));
+        layout[0] = Some(match way.trees.get(cloud) {
+            Some(&tree) => Layout::Kept(tree),
+            None => {
+                let tree = tree_is_quicker(way.lengths1[cloud], way.lengths2[cloud], d, k);
+                Layout::new(points, d, tree, threads)
+            }
+        });
     });
     pool::for_each_chunk(threads, &mut work, 1, |_, piece| {
         let (way, cloud, first, rows) = &mut piece[0];
@@ -255,7 +265,8 @@ pub(super) fn forward<T: Number>(x: &Inputs<'_>, sizes: Sizes, threads: usize, o
         return Ok(());
     }
     let (lengths1, lengths2) = (lengths(x.lengths1.as_ref(), n, p1)?, lengths(x.lengths2.as_ref(), n, p2)?);
-    let way = Way { queries, lengths1: &lengths1, points, lengths2: &lengths2 };
+    let trees = x.checked_trees()?.map_or(Ok(Vec::new()), |trees| (0..n).map(|cloud| trees.cloud(cloud)).collect())?;
+    let way = Way { queries, lengths1: &lengths1, points, lengths2: &lengths2, trees: &trees };
     pool::run(threads, cost([n, p1, p2, d]), |threads| {
         search(threads, Metric { norm: x.norm, d, k }, &[way], vec![Rows { dists, idx }]);
     });

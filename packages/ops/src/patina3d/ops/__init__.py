@@ -8,6 +8,7 @@ from patina3d.ops.laplacian_matrices import cot_laplacian, laplacian, norm_lapla
 from patina3d.ops.mesh_face_areas_normals import mesh_face_areas_normals
 from patina3d.ops.packed_to_padded import packed_to_padded, padded_to_packed
 from patina3d.ops.perspective_n_points import efficient_pnp
+from patina3d.ops.point_index import PointIndex
 from patina3d.ops.points_alignment import corresponding_points_alignment, iterative_closest_point
 from patina3d.ops.points_normals import estimate_pointcloud_local_coord_frames, estimate_pointcloud_normals
 from patina3d.ops.sample_points_from_meshes import sample_points_from_meshes
@@ -20,6 +21,7 @@ from patina3d.ops.utils import (
 )
 
 __all__ = [
+    "PointIndex",
     "convert_pointclouds_to_tensor",
     "corresponding_cameras_alignment",
     "corresponding_points_alignment",
