@@ -13,6 +13,7 @@ from patina3d.core import at_hand
 from patina3d.ops._padded_points import PaddedPoints, padded_points
 from patina3d.ops._procrustes import nearest_rotation
 from patina3d.ops.knn import knn_gather, knn_points
+from patina3d.ops.point_index import PointIndex
 from patina3d.ops.utils import eyes
 from patina3d.structures.utils import list_to_padded
 
@@ -182,8 +183,8 @@ def iterative_closest_point(
     Warns:
         UserWarning: the rotation is not unique, as a cloud of X has fewer than d + 1 points.
 
-    Cost: one search by :func:`~patina3d.ops.knn_points` and one alignment an iteration. The loop ends by what it sees,
-    so each iteration waits for the device once and `torch.compile` leaves the loop itself to Python.
+    Cost: one :class:`~patina3d.ops.PointIndex` of Y, then a search in it and an alignment an iteration. The loop ends
+    by what it sees, so each iteration waits for the device once, and `torch.compile` leaves the loop to Python.
 
     Example:
         >>> X = torch.rand(1, 100, 3)
@@ -197,9 +198,10 @@ def iterative_closest_point(
     share = shares(_counting(x) * (_counting(y).sum(1, keepdim=True) > 0))
     moved = _apply_similarity_transform(x.points, *transform)
     history: list[SimilarityTransform] = []
+    index = PointIndex(y.points, y.lengths)
     rmse, converged = None, False
     for iteration in range(max_iterations):
-        matched = _nearest(moved, x.lengths, y)
+        matched = _nearest(moved, x.lengths, index)
         transform, _ = align(
             _ICP, x.points, matched, share, estimate_scale=estimate_scale, allow_reflection=allow_reflection
         )
@@ -256,11 +258,11 @@ def shares(weights: Tensor) -> Tensor:
     return torch.where(total != 0, weights / torch.where(total != 0, total, 1), 0)[..., None]
 
 
-def _nearest(moved: Tensor, lengths: Tensor | None, y: PaddedPoints) -> Tensor:
-    """The point of Y that is nearest to each point: (N, P, d). Differentiable in Y; the choice is fixed."""
+def _nearest(moved: Tensor, lengths: Tensor | None, index: PointIndex) -> Tensor:
+    """The point of the index that is nearest to each point: (N, P, d). Differentiable in it; the choice is fixed."""
     with torch.no_grad():
-        idx = knn_points(moved, y.points, lengths, y.lengths).idx
-    return knn_gather(y.points, idx)[:, :, 0]
+        idx = knn_points(moved, index, lengths).idx
+    return knn_gather(index.points, idx)[:, :, 0]
 
 
 def root(squares: Tensor) -> Tensor:
