@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Soft blending of slots of which an eighth hold a face, forward and backward."""
+"""Soft blending, forward and backward, where K // 8 + 1 slots of each pixel hold a face."""
 
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace

@@ -75,6 +75,17 @@ def test_committed_ptx_suits_old_drivers_and_names_no_machine(source):
     assert len(re.findall(r"^\.visible \.entry ", text, flags=re.MULTILINE)) >= len(kernels)
 
 
+BOUNDED = [path for path in ptx.sources() if "__launch_bounds__" in path.read_text()]
+
+
+@pytest.mark.parametrize("source", BOUNDED, ids=lambda path: path.stem)
+def test_kernels_are_compiled_for_the_block_that_is_launched(source):
+    bounds = re.findall(r"^\.maxntid (\d+), 1, 1$", source.with_suffix(".ptx").read_text(), flags=re.MULTILINE)
+    launched = re.findall(r"\bconst THREADS: u32 = (\d+);", (source.parent / "cuda.rs").read_text())
+    assert len(bounds) > 0
+    assert set(bounds) == set(launched)
+
+
 @needs_nvrtc
 @pytest.mark.parametrize("source", sorted(KERNELS.glob("*.cu")), ids=lambda path: path.stem)
 def test_what_the_emulator_offers_is_cuda(compiler, source):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.autograd import forward_ad
 
-from patina3d.core import distinct, is_differentiated, register
+from patina3d.core import distinct, in_forward_mode, is_differentiated, register
 
 numbers = itertools.count()
 
@@ -64,7 +64,9 @@ def test_is_differentiated_in_forward_mode():
         seen.append(is_differentiated(x))
         return 2 * x
 
+    assert not in_forward_mode()
     with forward_ad.dual_level():
+        assert in_forward_mode()
         function(forward_ad.make_dual(torch.ones(1), torch.ones(1)))
     torch.func.grad(lambda x: function(x).sum())(torch.ones(1))
     assert seen == [True, True]

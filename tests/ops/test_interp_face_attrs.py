@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.autograd import gradcheck, gradgradcheck
+from torch.autograd import forward_ad, gradcheck, gradgradcheck
 
 from patina3d.core import _native
 from patina3d.ops import interp_face_attrs
@@ -85,6 +85,54 @@ def test_third_derivative(device):
         return torch.autograd.grad(sum(grad.square().sum() for grad in first), x, create_graph=True)
 
     assert gradcheck(second, inputs)
+
+
+@emulated
+@pytest.mark.parametrize("upstream", [2.0, torch.inf])
+@pytest.mark.parametrize("of", ["weights", "values"])
+def test_second_derivative_of_one_input_is_zero(of, upstream):
+    """The result is linear in each: what does not depend on the other is no 0 times infinity."""
+    pix_to_face, weights, values = scene()
+    leaf = {"weights": weights, "values": values}[of].requires_grad_()
+    up = torch.full((*pix_to_face.shape, 3), upstream, dtype=torch.float64, requires_grad=True)
+    out = interpolate_face_attributes(pix_to_face, weights, values)
+    (grad,) = torch.autograd.grad(out, leaf, up, create_graph=True)
+    second, of_up = torch.autograd.grad(grad, (leaf, up), torch.ones_like(grad), allow_unused=True)
+    assert second is None or (second == 0).all()
+    along = {"weights": weights, "values": values} | {of: torch.ones_like(leaf)}
+    torch.testing.assert_close(of_up, interpolate_face_attributes(pix_to_face, *along.values()))
+
+
+@pytest.mark.parametrize(
+    ("leaves", "to", "passes"),
+    [
+        (("weights",), 0, {"forward": 0, "backward": 0}),
+        (("values",), 0, {"forward": 0, "backward": 0}),
+        (("weights", "up"), 0, {"forward": 1, "backward": 0}),
+        (("weights", "values"), 0, {"forward": 0, "backward": 1}),
+        (("weights", "values", "up"), 1, {"forward": 1, "backward": 1}),
+    ],
+)
+def test_the_second_derivative_computes_what_is_asked_for(monkeypatch, leaves, to, passes):
+    pix_to_face, weights, values = scene()
+    tensors = {"weights": weights, "values": values, "up": torch.rand(*pix_to_face.shape, 3).double()}
+    wanted = [tensors[name].requires_grad_() for name in leaves]
+    out = interpolate_face_attributes(pix_to_face, weights, values)
+    first = torch.autograd.grad(out, wanted[to], tensors["up"], create_graph=True)[0]
+    calls = {"forward": 0, "backward": 0}
+    for which in calls:
+        native = getattr(interp_face_attrs, f"_{which}")
+        monkeypatch.setattr(interp_face_attrs, f"_{which}", counted(native, calls, which))
+    torch.autograd.grad(first.sum(), wanted, allow_unused=True)
+    assert calls == passes
+
+
+def counted(function, calls, name):
+    def count(*inputs):
+        calls[name] += 1
+        return function(*inputs)
+
+    return count
 
 
 @emulated
@@ -220,14 +268,27 @@ def test_functional_gradient():
 
 
 def test_compiles_in_one_graph():
-    pix_to_face, weights, values = scene()
-    values.requires_grad_()
+    pix_to_face, *inputs = scene()
+    wanted = [x.requires_grad_() for x in inputs]
     compiled = torch.compile(interpolate_face_attributes, fullgraph=True, backend="aot_eager")
-    out = compiled(pix_to_face, weights, values)
-    assert torch.allclose(out, interpolate_face_attributes(pix_to_face, weights, values))
-    (grad,) = torch.autograd.grad(out.square().sum(), values)
-    (expected,) = torch.autograd.grad(interpolate_face_attributes(pix_to_face, weights, values).square().sum(), values)
-    assert torch.allclose(grad, expected)
+    outs = compiled(pix_to_face, *wanted), interpolate_face_attributes(pix_to_face, *wanted)
+    torch.testing.assert_close(*outs)
+    torch.testing.assert_close(*(torch.autograd.grad(out.square().sum(), wanted) for out in outs))
+
+
+@torch_warns
+@pytest.mark.parametrize("of", ["weights", "values"])
+def test_forward_mode_is_refused(of):
+    pix_to_face, weights, values = scene()
+
+    def mix(x):
+        return interpolate_face_attributes(pix_to_face, *({"weights": weights, "values": values} | {of: x}).values())
+
+    x = {"weights": weights, "values": values}[of]
+    with pytest.raises(NotImplementedError):
+        torch.func.jvp(mix, (x,), (x,))
+    with forward_ad.dual_level(), pytest.raises(NotImplementedError):
+        mix(forward_ad.make_dual(x, x))
 
 
 @pytest.mark.parametrize(

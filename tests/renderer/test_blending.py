@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.autograd import gradcheck, gradgradcheck
+from torch.autograd import forward_ad, gradcheck, gradgradcheck
 
 from patina3d.renderer import blending
 from patina3d.renderer._reference.blending import softmax_image
@@ -51,6 +51,11 @@ def by_loops(colors, fragments, params, znear=1.0, zfar=100.0):
         out[pixel][:channels] = (sum(w[k] * colors[(*pixel, k)].double() for k in held) + behind * background) / total
         out[pixel][channels] = 1 - math.prod(1 - p[k] for k in held)
     return out
+
+
+def by_coverage(colors, fragments, params):
+    """`face_coverage`, called as a blend."""
+    return blending.face_coverage("by_coverage", fragments, params)
 
 
 # What three known slots give.
@@ -186,6 +191,118 @@ def test_each_gradient_of_softmax_alone(monkeypatch):
 
 
 @emulated
+@pytest.mark.parametrize("blend", [sigmoid_alpha_blend, softmax_rgb_blend])
+def test_inputs_that_are_computed_from_each_other(blend):
+    """Each path to the image counts once, also where the gradient is differentiated again."""
+    _, fragments = scene((1, 2, 2, 3), channels=1)
+    leaf = fragments.zbuf.requires_grad_()
+
+    def image(z):
+        slots = SimpleNamespace(pix_to_face=fragments.pix_to_face, dists=0.1 * z - 0.2, zbuf=z)
+        return blend(z[..., None].sin(), slots, BlendParams(SIGMA, 0.3, (0.0,)), *((0.5, 4.0) if soft else ()))
+
+    soft = blend is softmax_rgb_blend
+    assert gradcheck(image, leaf)
+    assert gradgradcheck(image, leaf)
+    (expected,) = torch.autograd.grad(image(leaf).square().sum(), leaf)
+    (again,) = torch.autograd.grad(image(leaf).square().sum(), leaf, create_graph=True)
+    torch.testing.assert_close(again.detach(), expected)
+    torch.testing.assert_close(torch.func.grad(lambda z: image(z).square().sum())(leaf.detach()), expected)
+
+
+@emulated
+def test_third_derivative():
+    colors, fragments = scene((1, 1, 2, 2), channels=1)
+    inputs = [x.requires_grad_() for x in (colors, fragments.dists, fragments.zbuf)]
+
+    def second(*x):
+        slots = SimpleNamespace(pix_to_face=fragments.pix_to_face, dists=x[1], zbuf=x[2])
+        image = softmax_rgb_blend(x[0], slots, BlendParams(SIGMA, 0.5, (0.2,)), 0.5, 4.0)
+        first = torch.autograd.grad(image.square().sum(), x, create_graph=True)
+        return torch.autograd.grad(sum(grad.square().sum() for grad in first), x, create_graph=True)
+
+    assert gradcheck(second, inputs)
+
+
+@emulated
+@pytest.mark.parametrize("create_graph", [False, True])
+@pytest.mark.parametrize("wanted", ["colors", "dists", "zbuf"])
+def test_no_channels(wanted, create_graph):
+    colors, fragments = scene(channels=0)
+    leaf = {"colors": colors, **vars(fragments)}[wanted].requires_grad_()
+    for background in ((), (0.5,), torch.ones(2, 2, 3, 0)):
+        image = softmax_rgb_blend(colors, fragments, BlendParams(SIGMA, 0.1, background))
+        assert torch.equal(image, sigmoid_alpha_blend(colors, fragments, BlendParams(SIGMA)))
+        (grad,) = torch.autograd.grad(image.sum(), leaf, create_graph=create_graph)
+        assert grad.shape == leaf.shape
+        assert grad.isfinite().all()
+        assert bool(grad.any()) == (wanted == "dists")
+
+
+@emulated
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+@pytest.mark.parametrize("blend", [hard_rgb_blend, sigmoid_alpha_blend, softmax_rgb_blend])
+def test_the_image_may_be_written_into(blend, dtype):
+    colors, fragments = scene(dtype=dtype)
+    colors.requires_grad_()
+    (expected,) = torch.autograd.grad(blend(colors, fragments, BlendParams(SIGMA, 0.1))[..., :3].sum(), colors)
+    image = blend(colors, fragments, BlendParams(SIGMA, 0.1))
+    image[..., 3] = 1
+    image.clamp_(-9, 9).sum().backward()
+    assert torch.equal(colors.grad, expected)
+
+
+# Forward mode.
+
+
+def tangents(shape=(2, 1, 2, 3)):
+    colors, fragments = scene(shape, channels=2)
+    numbers = (torch.tensor(x, dtype=torch.float64) for x in (SIGMA, 0.3, 0.5, 4.0))
+    inputs = colors, fragments.dists, fragments.zbuf, torch.rand(2, dtype=torch.float64), *numbers
+    return fragments.pix_to_face, inputs
+
+
+@torch_warns
+@emulated
+@pytest.mark.parametrize("wanted", range(8))
+def test_tangent_of_each_input_of_softmax(wanted):
+    pix_to_face, inputs = tangents()
+
+    def image(x):
+        colors, dists, zbuf, background, sigma, gamma, znear, zfar = (*inputs[:wanted], x, *inputs[wanted + 1 :])
+        slots = SimpleNamespace(pix_to_face=pix_to_face, dists=dists, zbuf=zbuf)
+        return softmax_rgb_blend(colors, slots, BlendParams(sigma, gamma, background), znear, zfar)
+
+    check_tangent(image, inputs[wanted])
+
+
+@torch_warns
+@emulated
+@pytest.mark.parametrize("wanted", range(3))
+def test_tangent_of_each_input_of_the_silhouette(wanted):
+    pix_to_face, (colors, dists, _, _, sigma, *_) = tangents()
+    inputs = colors, dists, sigma
+
+    def image(x):
+        colors, dists, sigma = (*inputs[:wanted], x, *inputs[wanted + 1 :])
+        slots = SimpleNamespace(pix_to_face=pix_to_face, dists=dists)
+        return sigmoid_alpha_blend(colors, slots, BlendParams(sigma))
+
+    check_tangent(image, inputs[wanted])
+
+
+def check_tangent(function, x):
+    """By both of torch's ways, against a difference."""
+    tangent = torch.randn_like(x)
+    expected = (function(x + 1e-6 * tangent) - function(x - 1e-6 * tangent)) / 2e-6
+    assert expected.any()
+    torch.testing.assert_close(torch.func.jvp(function, (x,), (tangent,))[1], expected, rtol=1e-5, atol=1e-6)
+    with forward_ad.dual_level():
+        image = function(forward_ad.make_dual(x, tangent))
+        torch.testing.assert_close(forward_ad.unpack_dual(image).tangent, expected, rtol=1e-5, atol=1e-6)
+
+
+@emulated
 def test_silhouette_gradcheck():
     colors, fragments = scene((2, 1, 2, 3))
     inputs = colors.requires_grad_(), fragments.dists.requires_grad_()
@@ -213,16 +330,21 @@ def test_gradients_are_finite_and_zero_in_empty_slots_whatever_they_hold(blend, 
     fragments.dists = torch.randn(1, 8, 8, 5, dtype=dtype) * 10 ** torch.empty(1, 8, 8, 5, dtype=dtype).uniform_(-9, 9)
     empty = fragments.pix_to_face < 0
     for i, value in enumerate((torch.nan, torch.inf, -torch.inf, -1.0)):
-        fragments.dists[:, :, i][empty[:, :, i]] = value
-        fragments.zbuf[:, :, i][empty[:, :, i]] = value
+        for x in (fragments.dists, fragments.zbuf, *((colors,) if blend is softmax_rgb_blend else ())):
+            x[:, :, i][empty[:, :, i]] = value
     inputs = [x.requires_grad_() for x in (colors, fragments.dists, fragments.zbuf)]
-    image = blend(colors, fragments, BlendParams())
-    assert image.isfinite().all()
-    for grad in torch.autograd.grad(image.square().sum(), inputs, allow_unused=blend is sigmoid_alpha_blend):
-        if grad is not None:
-            assert grad.isfinite().all()
-    for grad in torch.autograd.grad(blend(colors, fragments, BlendParams()).square().sum(), inputs[1:2]):
-        assert (grad[empty] == 0).all()
+    for learned, create_graph in ((False, False), (False, True), (True, False)):
+        sigma = torch.tensor(1e-4, dtype=dtype, requires_grad=learned)
+        image = blend(colors, fragments, BlendParams(sigma))
+        assert image.isfinite().all()
+        grads = torch.autograd.grad(
+            image.square().sum(), inputs, allow_unused=blend is sigmoid_alpha_blend, create_graph=create_graph
+        )
+        for x, grad in zip(inputs, grads, strict=True):
+            if grad is not None:
+                assert grad.isfinite().all()
+                # The silhouette hands on the colour of the nearest slot as it is.
+                assert (x is colors and blend is sigmoid_alpha_blend) or (grad[empty] == 0).all()
 
 
 def test_silhouette_gradient_where_a_face_covers_the_pixel():
@@ -304,6 +426,16 @@ def test_background_forms():
         assert blend(colors[..., :1], fragments, BlendParams(SIGMA, 0.1, (0.2, 0.4, 0.6))).shape == (2, 2, 3, 4)
 
 
+@pytest.mark.parametrize("background", [torch.ones(3).double(), torch.ones(3).half(), torch.ones(3).long(), (1, 1, 1)])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+@pytest.mark.parametrize("blend", [hard_rgb_blend, softmax_rgb_blend])
+def test_the_background_has_no_part_in_the_dtype(blend, dtype, background):
+    colors, fragments = scene(dtype=dtype)
+    image = blend(colors, fragments, BlendParams(SIGMA, 0.1, background))
+    assert image.dtype == dtype
+    assert torch.equal(image, blend(colors, fragments, BlendParams(SIGMA, 0.1)))
+
+
 @emulated
 def test_gradient_of_a_background_picture():
     colors, fragments = scene()
@@ -370,19 +502,42 @@ def test_strided_and_expanded_input(blend):
     assert torch.equal(blend(flat, strided, params), blend(flat.contiguous(), fragments, params))
 
 
+@pytest.mark.parametrize("numbers", ["floats", "constants", "learned"])
 @pytest.mark.parametrize("blend", [hard_rgb_blend, sigmoid_alpha_blend, softmax_rgb_blend])
-def test_compiles_in_one_graph(blend):
+def test_compiles_in_one_graph(blend, numbers):
+    torch.compiler.reset()
     colors, fragments = scene()
-    colors.requires_grad_()
+    pix_to_face, dists, zbuf = vars(fragments).values()
+    sigma, gamma = SIGMA, 0.1
+    if numbers != "floats":
+        sigma, gamma = (torch.tensor(x).double().requires_grad_(numbers == "learned") for x in (sigma, gamma))
+    wanted = [x.requires_grad_() for x in (colors, dists, zbuf, torch.rand(3, dtype=torch.float64))]
 
-    def image(colors, pix_to_face, dists, zbuf):
-        return blend(colors, SimpleNamespace(pix_to_face=pix_to_face, dists=dists, zbuf=zbuf), BlendParams(SIGMA, 0.1))
+    def image(pix_to_face, sigma, gamma, colors, dists, zbuf, background):
+        slots = SimpleNamespace(pix_to_face=pix_to_face, dists=dists, zbuf=zbuf)
+        return blend(colors, slots, BlendParams(sigma, gamma, background))
 
-    inputs = colors, fragments.pix_to_face, fragments.dists, fragments.zbuf
+    inputs = pix_to_face, sigma, gamma, *wanted
     compiled = torch.compile(image, fullgraph=True, backend="aot_eager")(*inputs)
-    assert torch.allclose(compiled, image(*inputs))
-    grads = [torch.autograd.grad(x.square().sum(), colors)[0] for x in (compiled, image(*inputs))]
-    assert torch.allclose(*grads)
+    torch.testing.assert_close(compiled, image(*inputs))
+    if numbers == "learned":
+        wanted += [sigma, gamma]
+    grads = [torch.autograd.grad(x.square().sum(), wanted, allow_unused=True) for x in (compiled, image(*inputs))]
+    torch.testing.assert_close(*grads)
+
+
+def test_one_tensor_as_two_inputs_compiles():
+    torch.compiler.reset()
+    colors, fragments = scene()
+    depths = fragments.zbuf.requires_grad_()
+
+    def image(colors, pix_to_face, x):
+        return softmax_rgb_blend(colors, SimpleNamespace(pix_to_face=pix_to_face, dists=x, zbuf=x), BlendParams(1.0))
+
+    inputs = colors, fragments.pix_to_face, depths
+    images = torch.compile(image, fullgraph=True, backend="aot_eager")(*inputs), image(*inputs)
+    torch.testing.assert_close(*images)
+    torch.testing.assert_close(*(torch.autograd.grad(x.square().sum(), depths) for x in images))
 
 
 @pytest.mark.parametrize("blend", [sigmoid_alpha_blend, softmax_rgb_blend])
@@ -474,24 +629,95 @@ def test_colors_must_fit_the_fragments(blend, shape):
         blend(torch.zeros(shape), fragments, BlendParams())
 
 
+SOFT = [sigmoid_alpha_blend, softmax_rgb_blend, by_coverage]
+ALL = [hard_rgb_blend, *SOFT]
+SHORT = torch.zeros(2, 2, 3, 1, dtype=torch.float64)
+
+
 @pytest.mark.parametrize(
-    ("blend", "change", "params", "message"),
+    ("blends", "change", "error", "message"),
     [
-        (sigmoid_alpha_blend, {"dists": None}, BlendParams(), "fragments.dists must be a tensor, got None"),
-        (softmax_rgb_blend, {"dists": None}, BlendParams(), "fragments.dists must be a tensor, got None"),
-        (sigmoid_alpha_blend, {}, BlendParams(sigma=0.0), "sigma must be positive, got 0.0"),
-        (softmax_rgb_blend, {}, BlendParams(sigma=-1.0), "sigma must be positive, got -1.0"),
-        (softmax_rgb_blend, {}, BlendParams(gamma=math.nan), "gamma must be positive, got nan"),
-        (softmax_rgb_blend, {}, BlendParams(background_color=(1.0, 1.0)), r"background_color must .* got shape \(2,\)"),
-        (hard_rgb_blend, {}, BlendParams(background_color=torch.ones(3, 1, 1, 3)), "background_color must"),
-        (hard_rgb_blend, {}, BlendParams(background_color=torch.tensor(1.0)), "background_color must"),
+        (ALL, {"pix_to_face": None}, TypeError, "fragments.pix_to_face must be an int64 tensor, got NoneType"),
+        (
+            ALL,
+            {"pix_to_face": torch.zeros(2, 2, 3, 4, dtype=torch.int32)},
+            TypeError,
+            "fragments.pix_to_face must be an int64 tensor, got int32",
+        ),
+        (
+            ALL,
+            {"pix_to_face": torch.zeros(2, 2, dtype=torch.int64)},
+            ValueError,
+            r"fragments.pix_to_face must be \(N, H, W, K\), got \(2, 2\)",
+        ),
+        (SOFT, {"dists": None}, TypeError, "fragments.dists must be a floating tensor, got NoneType"),
+        (SOFT, {"dists": SHORT.long()}, TypeError, "fragments.dists must be a floating tensor, got int64"),
+        (
+            SOFT,
+            {"dists": SHORT},
+            ValueError,
+            r"fragments.dists must be \(N, H, W, K\) = \(2, 2, 3, 4\), got \(2, 2, 3, 1\)",
+        ),
+        (SOFT, {"dists": SHORT.to("meta")}, ValueError, "fragments.dists must be on cpu, as pix_to_face, got meta"),
+        ([softmax_rgb_blend], {"zbuf": None}, TypeError, "fragments.zbuf must be a floating tensor, got NoneType"),
+        ([softmax_rgb_blend], {"zbuf": SHORT}, ValueError, r"fragments.zbuf must be \(N, H, W, K\)"),
     ],
 )
-def test_errors_name_the_argument(blend, change, params, message):
+@pytest.mark.parametrize("learned", [False, True])
+def test_fragments_must_fit(blends, change, error, message, learned):
+    """On every path: a learned sigma takes torch's."""
     colors, fragments = scene()
     vars(fragments).update(change)
-    with pytest.raises(ValueError, match=f"{blend.__name__}: {message}"):
-        blend(colors, fragments, params)
+    for blend in blends:
+        with pytest.raises(error, match=f"^{blend.__name__}: {message}"):
+            blend(colors, fragments, BlendParams(torch.tensor(SIGMA, requires_grad=learned)))
+
+
+@pytest.mark.parametrize(
+    ("blend", "params", "error", "message"),
+    [
+        (sigmoid_alpha_blend, BlendParams(sigma=0.0), ValueError, "sigma must be positive, got 0.0"),
+        (softmax_rgb_blend, BlendParams(sigma=-1.0), ValueError, "sigma must be positive, got -1.0"),
+        (softmax_rgb_blend, BlendParams(gamma=math.nan), ValueError, "gamma must be positive, got nan"),
+        (softmax_rgb_blend, BlendParams(gamma=torch.tensor([0.0])), ValueError, "gamma must be positive, got 0.0"),
+        (
+            sigmoid_alpha_blend,
+            BlendParams(sigma=torch.tensor(-1.0, requires_grad=True)),
+            ValueError,
+            "sigma must be positive, got -1.0",
+        ),
+        (by_coverage, BlendParams(sigma=0.0), ValueError, "sigma must be positive, got 0.0"),
+        (softmax_rgb_blend, BlendParams(background_color=(1.0, 1.0)), ValueError, r"background_color .* \(2,\)"),
+        (softmax_rgb_blend, BlendParams(background_color=()), ValueError, r"background_color must .* shape \(0,\)"),
+        (hard_rgb_blend, BlendParams(background_color=()), ValueError, r"background_color must .* shape \(0,\)"),
+        (
+            softmax_rgb_blend,
+            BlendParams(background_color=1.0),
+            TypeError,
+            "background_color must be a tensor or a sequence of numbers, got 1.0",
+        ),
+        (
+            hard_rgb_blend,
+            BlendParams(background_color=("white",)),
+            TypeError,
+            r"background_color must be a tensor or a sequence of numbers, got \('white',\)",
+        ),
+        (hard_rgb_blend, BlendParams(background_color=torch.ones(3, 1, 1, 3)), ValueError, "background_color must"),
+        (hard_rgb_blend, BlendParams(background_color=torch.tensor(1.0)), ValueError, "background_color must"),
+    ],
+)
+def test_errors_name_the_argument(blend, params, error, message):
+    with pytest.raises(error, match=f"^{blend.__name__}: {message}"):
+        blend(*scene(), params)
+
+
+@pytest.mark.parametrize("blend", [hard_rgb_blend, sigmoid_alpha_blend, softmax_rgb_blend])
+def test_colors_are_floating_and_beside_the_fragments(blend):
+    colors, fragments = scene()
+    with pytest.raises(TypeError, match=f"{blend.__name__}: colors must be a floating tensor, got uint8"):
+        blend(colors.byte(), fragments, BlendParams())
+    with pytest.raises(ValueError, match=f"{blend.__name__}: colors must be on cpu, as pix_to_face, got meta"):
+        blend(colors.to("meta"), fragments, BlendParams())
 
 
 def test_depth_range_must_fit_the_batch():

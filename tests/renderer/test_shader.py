@@ -88,7 +88,7 @@ def test_silhouette():
 def test_silhouette_needs_distances():
     found = fragments()
     found = Fragments(found.pix_to_face, found.zbuf, found.bary_coords, None)
-    with pytest.raises(ValueError, match=r"sigmoid_alpha_blend: fragments.dists must be a tensor, got None"):
+    with pytest.raises(TypeError, match=r"sigmoid_alpha_blend: fragments.dists must be a floating tensor, got None"):
         SoftSilhouetteShader()(found, meshes())
 
 

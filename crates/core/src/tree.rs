@@ -19,6 +19,7 @@ use crate::geometry::Scalar;
 use crate::simd::{Simd, Vectorised};
 use crate::tensor::DevicePtr;
 
+pub use build::spatial_order;
 pub use search::{Query, Visitor, accumulate};
 
 /// Points of a leaf, and boxes of a node.

@@ -8,3 +8,5 @@ pub mod knn;
 pub mod mesh_face_areas_normals;
 pub mod packed_to_padded;
 pub mod point_index;
+pub mod points_to_volumes;
+pub mod sample_farthest_points;

@@ -22,9 +22,11 @@ const MODULES: &[&Module] = &[
     &patina3d_ops::knn::MODULE,
     &patina3d_ops::mesh_face_areas_normals::MODULE,
     &patina3d_ops::packed_to_padded::MODULE,
+    &patina3d_ops::points_to_volumes::MODULE,
     &patina3d_renderer::blending::MODULE,
     &patina3d_renderer::rasterize_meshes::MODULE,
     &patina3d_ops::point_index::MODULE,
+    &patina3d_ops::sample_farthest_points::MODULE,
 ];
 
 /// Whether CPU tensors run through the CUDA launchers and the emulated kernels.

@@ -12,7 +12,7 @@ impl<T: Scalar> TreeMut<'_, T> {
     /// last leaves are empty. With more than one thread it is to be called inside a pool.
     pub fn build(self, layout: Layout, points: &[T], threads: usize) {
         let d = layout.d;
-        let order = if d <= 3 { order::<T, 3>(points, d, threads) } else { order::<T, 7>(points, d, threads) };
+        let order = spatial_order(points, d, WIDTH, threads);
         let Self { points: leaves, boxes, ids } = self;
         let (least, numbers) = ids.split_at_mut(layout.nodes * WIDTH);
         leaves.fill(T::INFINITY);
@@ -70,8 +70,14 @@ struct Place<const AXES: usize> {
     number: u32,
 }
 
-/// The numbers of the finite points, neighbours near each other.
-fn order<T: Scalar, const AXES: usize>(points: &[T], d: usize, threads: usize) -> Vec<u32> {
+/// The numbers of the finite points of a cloud of fewer than 2^32 - 1, in an order that keeps neighbours together: every
+/// `leaf` of them fill a small box. With more than one thread it is to be called inside a pool.
+pub fn spatial_order<T: Scalar>(points: &[T], d: usize, leaf: usize, threads: usize) -> Vec<u32> {
+    if d <= 3 { order_by::<T, 3>(points, d, leaf, threads) } else { order_by::<T, 7>(points, d, leaf, threads) }
+}
+
+/// [`spatial_order`] by the first `AXES` axes.
+fn order_by<T: Scalar, const AXES: usize>(points: &[T], d: usize, leaf: usize, threads: usize) -> Vec<u32> {
     let axes = d.min(AXES);
     let finite = |point: &[T]| point.iter().all(|value| value.is_finite());
     let (mut low, mut high) = ([f64::INFINITY; AXES], [f64::NEG_INFINITY; AXES]);
@@ -92,14 +98,14 @@ fn order<T: Scalar, const AXES: usize>(points: &[T], d: usize, threads: usize) -
         }
         places.push(Place { cells, number: number as u32 });
     }
-    halve(&mut places, threads);
+    halve(&mut places, leaf, threads);
     places.iter().map(|place| place.number).collect()
 }
 
 /// Halves and halves again across the widest side, down to leaves. The left half has a power of two leaves, so that
 /// every node of every level is one of the halves. Of points at one place the lower numbers go left.
-fn halve<const AXES: usize>(places: &mut [Place<AXES>], threads: usize) {
-    let leaves = places.len().div_ceil(WIDTH);
+fn halve<const AXES: usize>(places: &mut [Place<AXES>], leaf: usize, threads: usize) {
+    let leaves = places.len().div_ceil(leaf);
     if leaves <= 1 {
         return;
     }
@@ -111,13 +117,13 @@ fn halve<const AXES: usize>(places: &mut [Place<AXES>], threads: usize) {
         }
     }
     let axis = (0..AXES).max_by_key(|&axis| high[axis] - low[axis]).unwrap_or(0);
-    let middle = leaves.next_power_of_two() / 2 * WIDTH;
+    let middle = leaves.next_power_of_two() / 2 * leaf;
     places.select_nth_unstable_by_key(middle, |place| u64::from(place.cells[axis]) << 32 | u64::from(place.number));
     let (left, right) = places.split_at_mut(middle);
     if threads > 1 && left.len() >= PARALLEL {
-        rayon::join(|| halve(left, threads), || halve(right, threads));
+        rayon::join(|| halve(left, leaf, threads), || halve(right, leaf, threads));
     } else {
-        halve(left, 1);
-        halve(right, 1);
+        halve(left, leaf, 1);
+        halve(right, leaf, 1);
     }
 }

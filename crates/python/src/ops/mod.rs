@@ -7,6 +7,8 @@ mod knn;
 mod mesh_face_areas_normals;
 mod packed_to_padded;
 mod point_index;
+mod points_to_volumes;
+mod sample_farthest_points;
 
 use pyo3::prelude::*;
 
@@ -25,4 +27,8 @@ pub(crate) mod ops {
     use super::packed_to_padded::{packed_to_padded, padded_to_packed};
     #[pymodule_export]
     use super::point_index::point_index_forward;
+    #[pymodule_export]
+    use super::points_to_volumes::{points_to_volumes_backward, points_to_volumes_forward};
+    #[pymodule_export]
+    use super::sample_farthest_points::sample_farthest_points;
 }

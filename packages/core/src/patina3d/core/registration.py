@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch.autograd import forward_ad
 
-__all__ = ["distinct", "is_differentiated", "register"]
+__all__ = ["distinct", "in_forward_mode", "is_differentiated", "register"]
 
 _LIBRARY = torch.library.Library("patina3d", "DEF")
 
@@ -58,13 +58,23 @@ def is_differentiated(*inputs: torch.Tensor) -> bool:
         >>> is_differentiated(leaf), is_differentiated(leaf.detach())
         (True, False)
     """
-    if forward_ad._current_level >= 0:
+    if in_forward_mode():
         return True
     # A loop, not `any`: this stands in the way of every call.
     for x in inputs:
         if x.requires_grad:
             return torch.is_grad_enabled()
     return False
+
+
+def in_forward_mode() -> bool:
+    """Whether any tensor may carry a tangent.
+
+    Example:
+        >>> in_forward_mode()
+        False
+    """
+    return forward_ad._current_level >= 0
 
 
 def distinct(*inputs: Any) -> tuple[Any, ...]:

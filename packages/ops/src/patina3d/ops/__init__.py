@@ -11,6 +11,11 @@ from patina3d.ops.perspective_n_points import efficient_pnp
 from patina3d.ops.point_index import PointIndex
 from patina3d.ops.points_alignment import corresponding_points_alignment, iterative_closest_point
 from patina3d.ops.points_normals import estimate_pointcloud_local_coord_frames, estimate_pointcloud_normals
+from patina3d.ops.points_to_volumes import (
+    add_pointclouds_to_volumes,
+    add_points_features_to_volume_densities_features,
+)
+from patina3d.ops.sample_farthest_points import sample_farthest_points, sample_farthest_points_naive
 from patina3d.ops.sample_points_from_meshes import sample_points_from_meshes
 from patina3d.ops.utils import (
     convert_pointclouds_to_tensor,
@@ -22,6 +27,8 @@ from patina3d.ops.utils import (
 
 __all__ = [
     "PointIndex",
+    "add_pointclouds_to_volumes",
+    "add_points_features_to_volume_densities_features",
     "convert_pointclouds_to_tensor",
     "corresponding_cameras_alignment",
     "corresponding_points_alignment",
@@ -41,6 +48,8 @@ __all__ = [
     "norm_laplacian",
     "packed_to_padded",
     "padded_to_packed",
+    "sample_farthest_points",
+    "sample_farthest_points_naive",
     "sample_points_from_meshes",
     "wmean",
 ]

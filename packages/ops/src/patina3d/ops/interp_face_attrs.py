@@ -77,22 +77,21 @@ class _Gradient(Function):
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         faces, weights, values, grad = ctx.saved_tensors
         to_weights, to_values = grads
+        wants = ctx.needs_input_grad
+        # That of the weights comes from the change of the values, and the other way round.
+        of_weights, of_values = wants[1] and to_values is not None, wants[2] and to_weights is not None
+        found = None, None
+        if of_weights or of_values:
+            # What did not change is not read.
+            changed = weights if to_weights is None else to_weights, values if to_values is None else to_values
+            found = _Gradient.apply(faces, *changed, grad, of_weights, of_values)
         grad_grad = None
-        if to_weights is not None:
+        if wants[3] and to_weights is not None:
             grad_grad = _Interpolate.apply(faces, to_weights, values)
-        if to_values is not None:
+        if wants[3] and to_values is not None:
             along = _Interpolate.apply(faces, weights, to_values)
             grad_grad = along if grad_grad is None else grad_grad + along
-        # That of the weights comes from the change of the values, and the other way round.
-        of_weights, of_values = _Gradient.apply(
-            faces,
-            torch.zeros_like(weights) if to_weights is None else to_weights,
-            torch.zeros_like(values) if to_values is None else to_values,
-            grad,
-            ctx.needs_input_grad[1],
-            ctx.needs_input_grad[2],
-        )
-        return None, of_weights, of_values, grad_grad, None, None
+        return None, *found, grad_grad, None, None
 
 
 def interpolate_face_attributes(pix_to_face: Tensor, barycentric_coords: Tensor, face_attributes: Tensor) -> Tensor:

@@ -8,14 +8,15 @@ Shape letters: N images, H x W pixels, K slots a pixel (nearest face first), C c
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from patina3d.core import _native, is_differentiated, register
+from patina3d.core import _native, at_hand, distinct, in_forward_mode, is_differentiated, register
 from patina3d.renderer._reference.blending import coverage, softmax_image
+from patina3d.renderer._slots import Fragments, checked_fields, checked_slots
 
 __all__ = ["BlendParams", "hard_rgb_blend", "sigmoid_alpha_blend", "softmax_rgb_blend"]
 
@@ -29,7 +30,7 @@ class BlendParams(NamedTuple):
     Attributes:
         sigma: width of a face's border: a squared NDC distance, positive. A face covers half of a pixel whose centre
             lies on its border, and ``sigmoid(-d / sigma)`` of one at signed squared distance d (positive outside). A
-            number, or a tensor of one; differentiable when it is a tensor that requires a gradient.
+            number, or a tensor of one value, which is differentiable.
         gamma: how strongly the nearest face wins in `softmax_rgb_blend`, in normalised depth, positive; a number
             or a tensor, likewise.
         background_color: C numbers, or a tensor that broadcasts against (N, H, W, C), for example (C,), or
@@ -39,17 +40,6 @@ class BlendParams(NamedTuple):
     sigma: float | Tensor = 1e-4
     gamma: float | Tensor = 1e-4
     background_color: Tensor | Sequence[float] = (1.0, 1.0, 1.0)
-
-
-class _Fragments(Protocol):
-    """The part of the rasterizer's output that blending reads."""
-
-    @property
-    def pix_to_face(self) -> Tensor: ...
-    @property
-    def zbuf(self) -> Tensor: ...
-    @property
-    def dists(self) -> Tensor | None: ...
 
 
 def _fake_forward(
@@ -100,7 +90,7 @@ _backward = register(
 
 
 class _SoftBlend(Function):
-    """`softmax_image` with numbers for sigma and gamma; only the inputs and the image are kept."""
+    """`softmax_image` with numbers for sigma and gamma; the inputs and a copy of the image are kept."""
 
     @staticmethod
     def forward(*inputs: Any) -> Tensor:
@@ -109,7 +99,8 @@ class _SoftBlend(Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         ctx.numbers = inputs[7:]
-        ctx.save_for_backward(*inputs[:7], output)
+        # A copy, for the image is the caller's to write into.
+        ctx.save_for_backward(*inputs[:7], output.clone())
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -118,12 +109,15 @@ class _SoftBlend(Function):
         inputs = (*tensors, *ctx.numbers)
         wanted = ctx.needs_input_grad
         if torch.is_grad_enabled():
-            # The result will be differentiated again: torch's own derivative of the formula.
-            sources = [x for x, wants in zip(inputs, wanted, strict=True) if wants]
-            found = iter(
-                torch.autograd.grad(softmax_image(*inputs), sources, grad, create_graph=True, allow_unused=True)
-            )
-            return tuple(next(found) if wants else None for wants in wanted)
+            # The result will be differentiated again: torch's own derivative of the formula, in aliases of the inputs,
+            # which hide that one input may have been computed from another.
+            aliases = [x.view_as(x) if wants else x for x, wants in zip(inputs, wanted, strict=True)]
+            again = softmax_image(*aliases)
+            # Without channels it may depend on nothing that is wanted.
+            if again.requires_grad:
+                sources = [x for x, wants in zip(aliases, wanted, strict=True) if wants]
+                found = iter(torch.autograd.grad(again, sources, grad, create_graph=True, allow_unused=True))
+                return tuple(next(found) if wants else None for wants in wanted)
         native = [wanted[i] for i in (0, 1, 2, 4)]
         found = iter(_backward(*inputs, image, grad, native))
         of_colors, of_dists, of_zbuf, of_background = (next(found) if wants else None for wants in native)
@@ -144,13 +138,14 @@ def _blend(
     gamma: float | Tensor,
 ) -> Tensor:
     inputs = colors, dists, zbuf, pix_to_face, background, znear, zfar, sigma, gamma, _BACKGROUND
-    if any(isinstance(x, Tensor) and x.requires_grad for x in (znear, zfar, sigma, gamma)):
+    by_torch = isinstance(sigma, Tensor) or isinstance(gamma, Tensor) or znear.requires_grad or zfar.requires_grad
+    if by_torch or in_forward_mode():
         return softmax_image(*inputs)
     blend = _SoftBlend.apply if is_differentiated(colors, dists, zbuf, background) else _forward
-    return blend(*inputs)
+    return blend(*distinct(*inputs))
 
 
-def hard_rgb_blend(colors: Tensor, fragments: _Fragments, blend_params: BlendParams) -> Tensor:
+def hard_rgb_blend(colors: Tensor, fragments: Fragments, blend_params: BlendParams) -> Tensor:
     """The colour of the nearest face, or the background where there is none; alpha is 1 or 0.
 
     Args:
@@ -164,7 +159,8 @@ def hard_rgb_blend(colors: Tensor, fragments: _Fragments, blend_params: BlendPar
         ``background_color`` tensor; coverage has no gradient.
 
     Raises:
-        ValueError: when shapes disagree.
+        TypeError: when ``pix_to_face`` is not int64, or ``colors`` are not floating.
+        ValueError: when shapes or devices disagree.
 
     Example:
         >>> from types import SimpleNamespace
@@ -173,14 +169,14 @@ def hard_rgb_blend(colors: Tensor, fragments: _Fragments, blend_params: BlendPar
         tensor([[[[0., 0., 0., 1.],
                   [1., 1., 1., 0.]]]])
     """
-    _check("hard_rgb_blend", colors, fragments.pix_to_face)
+    (pix_to_face,) = checked_slots("hard_rgb_blend", colors, fragments)
     background = _background("hard_rgb_blend", colors, blend_params)
-    covered = fragments.pix_to_face[..., :1] >= 0
+    covered = pix_to_face[..., :1] >= 0
     rgb = torch.where(covered, colors[..., 0, :], background)
     return torch.cat([rgb, covered.to(rgb.dtype)], dim=-1)
 
 
-def sigmoid_alpha_blend(colors: Tensor, fragments: _Fragments, blend_params: BlendParams) -> Tensor:
+def sigmoid_alpha_blend(colors: Tensor, fragments: Fragments, blend_params: BlendParams) -> Tensor:
     r"""The colour of the nearest slot as it is, with the silhouette of all faces as alpha.
 
     .. math:: \alpha = 1 - \prod_k (1 - p_k), \qquad p_k = \mathrm{sigmoid}(-d_k / \sigma)
@@ -191,12 +187,15 @@ def sigmoid_alpha_blend(colors: Tensor, fragments: _Fragments, blend_params: Ble
         blend_params: ``sigma`` is read.
 
     Returns:
-        (N, H, W, C + 1) colours and alpha, in the wider dtype of ``colors`` and ``dists``. Differentiable (twice as
-        well) in ``colors`` and ``dists``: ``d alpha / d d_k = -(1 - alpha) p_k / sigma``, which is finite everywhere
-        and exactly 0 in empty slots, whatever they hold.
+        (N, H, W, C + 1) colours and alpha, in the wider dtype of ``colors`` and ``dists``. Differentiable (any number
+        of times, and in forward mode) in ``colors``, ``dists`` and a ``sigma`` tensor:
+        ``d alpha / d d_k = -(1 - alpha) p_k / sigma``, which is finite everywhere and exactly 0 in empty slots,
+        whatever they hold.
 
     Raises:
-        ValueError: when shapes disagree, ``dists`` is None, or ``sigma`` is not positive.
+        TypeError: when ``dists`` is None, ``pix_to_face`` is not int64, or another input is not floating.
+        ValueError: when shapes or devices disagree, or ``sigma`` is not positive (a tensor on CUDA whose derivative may
+            be asked for, and any tensor in a compiled graph, is not looked at).
 
     Cost: O(N H W K) time; nothing of that size is kept for the backward pass.
 
@@ -207,20 +206,19 @@ def sigmoid_alpha_blend(colors: Tensor, fragments: _Fragments, blend_params: Ble
         tensor([[[[1.0000, 1.0000, 1.0000, 0.7500]]]])
     """
     name = "sigmoid_alpha_blend"
-    _check(name, colors, fragments.pix_to_face)
-    dists = _distances(name, fragments)
-    result_dtype, dtype = _result_dtype(colors, dists), _working_dtype(colors, dists)
-    sigma = _positive(name, "sigma", blend_params.sigma)
+    pix_to_face, dists = checked_slots(name, colors, fragments, "dists")
+    result_dtype, dtype = _dtypes(colors, dists)
+    sigma = _positive(name, "sigma", blend_params.sigma, dtype)
     dists = dists.to(dtype)
     # Without channels nothing but alpha is computed, and depths are not read.
     nothing, one = dists.new_empty((*dists.shape, 0)), dists.new_ones(1)
-    alpha = _blend(nothing, dists, dists.detach(), fragments.pix_to_face, nothing.new_empty(1, 0), one, one, sigma, 1.0)
+    alpha = _blend(nothing, dists, dists.detach(), pix_to_face, nothing.new_empty(1, 0), one, one, sigma, 1.0)
     return torch.cat([colors[..., 0, :].to(dtype), alpha], dim=-1).to(result_dtype)
 
 
 def softmax_rgb_blend(
     colors: Tensor,
-    fragments: _Fragments,
+    fragments: Fragments,
     blend_params: BlendParams,
     znear: float | Tensor = 1.0,
     zfar: float | Tensor = 100,
@@ -247,16 +245,20 @@ def softmax_rgb_blend(
         zfar: depth at which closeness is 0, likewise.
 
     Returns:
-        (N, H, W, C + 1) colours and alpha, in the wider dtype of ``colors`` and ``dists``. Differentiable (twice as
-        well) in ``colors``, ``dists``, ``zbuf`` and in ``znear``, ``zfar`` and ``background_color`` tensors. All
-        gradients are finite, and exactly 0 in empty slots, whatever ``dists`` and ``zbuf`` hold there (``colors`` must
-        be finite).
-        When several slots share the largest closeness, the first takes the gradient of m.
+        (N, H, W, C + 1) colours and alpha, in the wider dtype of ``colors`` and ``dists``. Differentiable (any number
+        of times, and in forward mode) in ``colors``, ``dists``, ``zbuf`` and in ``sigma``, ``gamma``, ``znear``,
+        ``zfar`` and ``background_color`` tensors. All gradients are finite, and exactly 0 in empty slots, whatever
+        these hold (where there is a face, its values must be finite). When several slots share the largest closeness,
+        the first takes the gradient of m.
 
     Raises:
-        ValueError: when shapes disagree, ``dists`` is None, or ``sigma`` or ``gamma`` is not positive.
+        TypeError: when ``dists`` is None, ``pix_to_face`` is not int64, another input is not floating, or the
+            background is neither a tensor nor a sequence.
+        ValueError: when shapes or devices disagree, or ``sigma`` or ``gamma`` is not positive (a tensor on CUDA whose
+            derivative may be asked for, and any tensor in a compiled graph, is not looked at).
 
-    Cost: O(N H W K C) time; nothing of the size (N, H, W, K) but the inputs is kept for the backward pass.
+    Cost: O(N H W K C) time; nothing of the size (N, H, W, K) but the inputs is kept for the backward pass, unless
+    ``sigma``, ``gamma``, ``znear`` or ``zfar`` are learned.
 
     Example:
         >>> from types import SimpleNamespace
@@ -269,21 +271,20 @@ def softmax_rgb_blend(
         tensor([[[[2.0000e-10, 2.0000e-10, 2.0000e-10, 5.0000e-01]]]])
     """
     name = "softmax_rgb_blend"
-    _check(name, colors, fragments.pix_to_face)
-    dists = _distances(name, fragments)
-    result_dtype, dtype = _result_dtype(colors, dists), _working_dtype(colors, dists)
-    dists = dists.to(dtype)
-    background = _background(name, colors, blend_params).to(dtype)
-    channels = max(colors.shape[-1], background.shape[-1])
-    sigma, gamma = (_positive(name, each, getattr(blend_params, each)) for each in ("sigma", "gamma"))
+    pix_to_face, dists, zbuf = checked_slots(name, colors, fragments, "dists", "zbuf")
+    result_dtype, dtype = _dtypes(colors, dists)
+    colors, dists, zbuf = colors.to(dtype), dists.to(dtype), zbuf.to(dtype)
+    background = _background(name, colors, blend_params)
+    sigma, gamma = (_positive(name, each, getattr(blend_params, each), dtype) for each in ("sigma", "gamma"))
+    channels = background.shape[-1] if colors.shape[-1] == 1 else colors.shape[-1]
     background = background.expand(*background.shape[:-1], channels)
     if background.numel() != channels:
         background = background.expand(*colors.shape[:3], channels)
     return _blend(
-        colors.to(dtype).expand(*colors.shape[:-1], channels),
+        colors.expand(*colors.shape[:-1], channels),
         dists,
-        fragments.zbuf.to(dtype),
-        fragments.pix_to_face,
+        zbuf,
+        pix_to_face,
         background.reshape(-1, channels) if channels else background.new_empty(1, 0),
         per_image(name, "znear", znear, dists).reshape(-1),
         per_image(name, "zfar", zfar, dists).reshape(-1),
@@ -292,10 +293,11 @@ def softmax_rgb_blend(
     ).to(result_dtype)
 
 
-def face_coverage(name: str, fragments: _Fragments, blend_params: BlendParams) -> Tensor:
-    """``p_k``, (N, H, W, K), for an operator of that name; differentiable in ``dists``."""
-    sigma = _positive(name, "sigma", blend_params.sigma)
-    return coverage(_distances(name, fragments), fragments.pix_to_face, sigma)
+def face_coverage(name: str, fragments: Fragments, blend_params: BlendParams) -> Tensor:
+    """``p_k``, (N, H, W, K), for an operator of that name; differentiable in ``dists`` and in a ``sigma`` tensor."""
+    pix_to_face, dists = checked_fields(name, fragments, "dists")
+    sigma = _positive(name, "sigma", blend_params.sigma, torch.promote_types(dists.dtype, torch.float32))
+    return coverage(dists, pix_to_face, sigma)
 
 
 def per_image(name: str, argument: str, depth: float | Tensor, like: Tensor) -> Tensor:
@@ -310,37 +312,25 @@ def per_image(name: str, argument: str, depth: float | Tensor, like: Tensor) -> 
     return depth.to(like).reshape(-1, 1, 1, 1)
 
 
-def _check(name: str, colors: Tensor, pix_to_face: Tensor) -> None:
-    if colors.dim() != 5 or pix_to_face.dim() != 4 or colors.shape[:-1] != pix_to_face.shape:
-        raise ValueError(
-            f"{name}: colors must be (N, H, W, K, C) for fragments of (N, H, W, K), "
-            f"got {tuple(colors.shape)} and {tuple(pix_to_face.shape)}"
-        )
-    if pix_to_face.shape[-1] == 0:
-        raise ValueError(f"{name}: fragments must hold at least one face per pixel, got none")
-
-
-def _distances(name: str, fragments: _Fragments) -> Tensor:
-    if fragments.dists is None:
-        raise ValueError(f"{name}: fragments.dists must be a tensor, got None")
-    return fragments.dists
-
-
-def _working_dtype(colors: Tensor, dists: Tensor) -> torch.dtype:
-    """Half precision cannot hold the tails of the weights: they are computed in float32 at least."""
-    return torch.promote_types(_result_dtype(colors, dists), torch.float32)
-
-
-def _result_dtype(colors: Tensor, dists: Tensor) -> torch.dtype:
-    return torch.promote_types(colors.dtype, dists.dtype)
+def _dtypes(colors: Tensor, dists: Tensor) -> tuple[torch.dtype, torch.dtype]:
+    """Of the result, and of what is computed: half precision cannot hold the tails of the weights."""
+    result_dtype = torch.promote_types(colors.dtype, dists.dtype)
+    return result_dtype, torch.promote_types(result_dtype, torch.float32)
 
 
 def _background(name: str, colors: Tensor, blend_params: BlendParams) -> Tensor:
+    """The background, of the dtype and device of ``colors``, against which (N, H, W, C) broadcasts."""
     background = blend_params.background_color
     if not isinstance(background, Tensor):
-        # One fill an entry, because a copy of host values makes the host wait for a GPU.
-        background = torch.cat([colors.new_full((1,), entry) for entry in background])
-    background = background.to(colors.device)
+        try:
+            # One fill an entry, because a copy of host values makes the host wait for a GPU.
+            fills = [colors.new_full((1,), entry) for entry in background]
+        except TypeError:
+            raise TypeError(
+                f"{name}: background_color must be a tensor or a sequence of numbers, got {background!r}"
+            ) from None
+        background = torch.cat(fills or [colors.new_empty(0)])
+    background = background.to(colors)
     pixels = (*colors.shape[:-2], colors.shape[-1])
     try:
         fits = torch.broadcast_shapes(background.shape, pixels)[:-1] == pixels[:-1]
@@ -354,10 +344,13 @@ def _background(name: str, colors: Tensor, blend_params: BlendParams) -> Tensor:
     return background
 
 
-def _positive(name: str, argument: str, value: float | Tensor) -> float | Tensor:
-    """A checked number; a tensor, of shape (), only where its gradient is wanted."""
-    if isinstance(value, Tensor) and value.numel() != 1:
-        raise ValueError(f"{name}: {argument} must hold one value, got shape {tuple(value.shape)}")
-    if not value > 0:
+def _positive(name: str, argument: str, value: float | Tensor, dtype: torch.dtype) -> float | Tensor:
+    """A checked number; a tensor, of shape () and this dtype, only where it is differentiated or a graph compiled."""
+    if isinstance(value, Tensor):
+        if value.numel() != 1:
+            raise ValueError(f"{name}: {argument} must hold one value, got shape {tuple(value.shape)}")
+        stays = is_differentiated(value) or torch.compiler.is_compiling()
+        value = value.reshape(()).to(dtype) if stays else value.item()
+    if (not isinstance(value, Tensor) or at_hand(value)) and not value > 0:
         raise ValueError(f"{name}: {argument} must be positive, got {value}")
-    return value.reshape(()) if isinstance(value, Tensor) and value.requires_grad else float(value)
+    return value if isinstance(value, Tensor) else float(value)

@@ -41,6 +41,7 @@ def softmax_image(
     behind = ((least - shift) / gamma).exp().clamp(min=least)
     total = weights.sum(dim=-1, keepdim=True) + behind
     background = background.reshape(1, 1, 1, -1) if len(background) == 1 else background.reshape(*zbuf.shape[:3], -1)
+    colors = colors.masked_fill(empty.unsqueeze(-1), 0.0)
     rgb = torch.matmul((weights / total).unsqueeze(-2), colors).squeeze(-2) + behind / total * background
     return torch.cat([rgb, alpha], dim=-1)
 

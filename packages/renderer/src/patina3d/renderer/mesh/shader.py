@@ -220,7 +220,7 @@ class SoftDepthShader(ShaderBase):
     """
 
     def forward(self, fragments: Fragments, meshes: Meshes, **kwargs: Any) -> Tensor:
-        """See `ShaderBase.forward`; ValueError when ``fragments.dists`` is None as well."""
+        """See `ShaderBase.forward`; TypeError when ``fragments.dists`` is None."""
         _, zfar = _depth_range(self._get_cameras(**kwargs), kwargs)
         coverage = face_coverage("SoftDepthShader", fragments, self._blend_params(kwargs))
         covered = coverage.cumsum(dim=-1).clamp(max=1.0)
