@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from patina3d.ops import estimate_pointcloud_normals
 from patina3d.structures import Pointclouds, join_pointclouds_as_batch, join_pointclouds_as_scene
 
 SIZES = [4, 0, 7, 2]
@@ -401,6 +402,34 @@ def test_subsample_is_uniform():
     counts = clouds.subsample(2).points_packed()[:, 0].long().bincount()
     # 1600 expected of each, standard deviation 31.
     assert (counts - 1600).abs().max() < 160
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_estimate_normals(dtype, device):
+    points = torch.nn.functional.normalize(torch.randn(3, 60, 3, dtype=dtype, device=device), dim=2)
+    given = [points[0], points[1, :0], points[2, :31]]
+    clouds = Pointclouds([cloud.clone().requires_grad_() for cloud in given])
+    normals = clouds.estimate_normals(neighborhood_size=10)
+    assert normals.shape == (3, 60, 3)
+    assert normals.dtype == dtype
+    assert clouds.normals_list() is None
+    assert ((normals * clouds.points_padded()).sum(2)[clouds.points_padded().any(2)] < -0.7).double().mean() > 0.95
+    assert not normals[1].any()
+    assert not normals[2, 31:].any()
+    assert torch.equal(normals, estimate_pointcloud_normals(clouds, 10))
+
+    unsigned = clouds.estimate_normals(10, disambiguate_directions=False)
+    torch.testing.assert_close((unsigned * normals).sum(2).abs(), normals.norm(dim=2))
+
+    assert clouds.estimate_normals(10, assign_to_self=True) is clouds.normals_padded()
+    assert torch.equal(clouds.normals_padded(), normals)
+    for cloud, n in zip(clouds.normals_list(), (60, 0, 31), strict=True):
+        assert cloud.shape == (n, 3)
+    assert torch.equal(clouds.normals_packed(), torch.cat([normals[0], normals[2, :31]]))
+    clouds.normals_packed()[:, 0].sum().backward()
+    assert all(cloud.grad.isfinite().all() for cloud in clouds.points_list() if len(cloud))
+    with pytest.raises(ValueError, match=r"neighborhood_size must be .* less than the size of each"):
+        clouds.estimate_normals(31)
 
 
 def test_estimate_normals_without_ops(monkeypatch):

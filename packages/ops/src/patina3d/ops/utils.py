@@ -7,9 +7,17 @@ import torch
 from torch import Tensor
 
 from patina3d.common.datatypes import Device
-from patina3d.ops.knn import knn_gather
+from patina3d.core import at_hand
+from patina3d.ops.knn import at_least_float32, knn_gather, knn_points
 
-__all__ = ["convert_pointclouds_to_tensor", "eyes", "is_pointclouds", "masked_gather", "wmean"]
+__all__ = [
+    "convert_pointclouds_to_tensor",
+    "eyes",
+    "get_point_covariances",
+    "is_pointclouds",
+    "masked_gather",
+    "wmean",
+]
 
 
 def masked_gather(points: Tensor, idx: Tensor) -> Tensor:
@@ -124,3 +132,59 @@ def is_pointclouds(pcl: Any) -> bool:
         False
     """
     return hasattr(pcl, "points_padded") and hasattr(pcl, "num_points_per_cloud")
+
+
+def get_point_covariances(
+    points_padded: Tensor, num_points_per_cloud: Tensor, neighborhood_size: int
+) -> tuple[Tensor, Tensor]:
+    r"""Covariance of the neighbourhood of each point, the point itself included.
+
+    .. math:: C_i = \frac{1}{K} \sum_k (x_{ik} - \bar x_i) (x_{ik} - \bar x_i)^T
+
+    over the K nearest points :math:`x_{ik}` of the same cloud, with mean :math:`\bar x_i`.
+
+    Args:
+        points_padded: (N, P, D) float32 or float64, any D; halves are computed in float32.
+        num_points_per_cloud: (N,) int64, how many points of each cloud count.
+        neighborhood_size: K >= 1. A cloud of fewer points has all of them in every neighbourhood, and their number in
+            the place of K.
+
+    Returns:
+        Covariances (N, P, D, D) and the neighbours (N, P, K, D), the nearest first. Rows that are not points are 0 in
+        both, and so are slots without a neighbour. Differentiable in the points; who is a neighbour is held fixed.
+
+    Raises:
+        ValueError: shapes or ``neighborhood_size`` do not fit.
+
+    Cost: that of `knn_points`, and O(N P K D^2).
+
+    Example:
+        >>> points = torch.tensor([[[0.0, 0.0], [2.0, 0.0], [9.0, 9.0]]])
+        >>> covariances, _ = get_point_covariances(points, torch.tensor([3]), 2)
+        >>> covariances[0, 0]
+        tensor([[1., 0.],
+                [0., 0.]])
+    """
+    name = "get_point_covariances"
+    if points_padded.dim() != 3:
+        raise ValueError(f"{name}: points_padded must be of shape (N, P, D), got {tuple(points_padded.shape)}")
+    n, rows, _ = points_padded.shape
+    if num_points_per_cloud.shape != (n,):
+        got = tuple(num_points_per_cloud.shape)
+        raise ValueError(f"{name}: num_points_per_cloud must be of shape ({n},), got {got}")
+    if neighborhood_size < 1:
+        raise ValueError(f"{name}: neighborhood_size must be >= 1, got {neighborhood_size}")
+    points, lengths = at_least_float32(points_padded), num_points_per_cloud.clamp(max=rows)
+    with torch.no_grad():
+        idx = knn_points(points, points, lengths, lengths, K=neighborhood_size).idx
+    neighbors = knn_gather(points, idx)
+    # Offsets from the point are as small as the neighbourhood: no digits are lost far from the origin.
+    offsets = neighbors - points[:, :, None]
+    if not (at_hand(lengths) and neighborhood_size <= rows and bool((lengths == rows).all())):
+        is_point = torch.arange(rows, device=points.device) < lengths[:, None]
+        is_taken = torch.arange(neighborhood_size, device=points.device) < lengths[:, None]
+        taken = (is_point[:, :, None] & is_taken[:, None])[..., None]
+        neighbors, offsets = torch.where(taken, neighbors, 0), torch.where(taken, offsets, 0)
+    share = 1 / lengths.clamp(min=1, max=neighborhood_size).to(points.dtype)[:, None, None, None]
+    mean = share * offsets.sum(2, keepdim=True)
+    return share * (offsets.mT @ offsets) - mean.mT @ mean, neighbors

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from patina3d.common.workaround.symmetric_eigen import SymmetricEigen
+
 __all__ = ["symeig3x3"]
 
 # Each sweep rotates the three off-diagonal entries away once. Convergence is cubic in the end: from any matrix six
@@ -52,27 +54,16 @@ def symeig3x3(inputs: Tensor, eigenvectors: bool = True) -> tuple[Tensor, Tensor
     if inputs.shape[-2:] != (3, 3):
         raise ValueError(f"symeig3x3: inputs must have shape (..., 3, 3), got {tuple(inputs.shape)}")
     matrix = inputs.float() if inputs.dtype in (torch.float16, torch.bfloat16) else inputs
-    values, vectors = _SymmetricEigen.apply((matrix + matrix.mT) / 2)
+    values, vectors = _Jacobi.apply((matrix + matrix.mT) / 2)
     return values.to(inputs.dtype), vectors.to(inputs.dtype) if eigenvectors else None
 
 
-class _SymmetricEigen(torch.autograd.Function):
+class _Jacobi(SymmetricEigen):
     @staticmethod
     def forward(ctx: Any, matrix: Tensor) -> tuple[Tensor, Tensor]:
         values, vectors = _jacobi(matrix)
         ctx.save_for_backward(values, vectors)
         return values, vectors
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        grad_values, grad_vectors = grads
-        values, vectors = ctx.saved_tensors
-        gaps = values[..., None, :] - values[..., :, None]
-        noise = 8 * torch.finfo(values.dtype).eps * values.detach().abs().amax(-1)[..., None, None]
-        is_equal = gaps.abs() <= noise
-        rotation = (vectors.mT @ grad_vectors).masked_fill(is_equal, 0) / gaps.masked_fill(is_equal, 1)
-        grad = vectors @ (torch.diag_embed(grad_values) + rotation) @ vectors.mT
-        return (grad + grad.mT) / 2
 
 
 def _jacobi(matrix: Tensor) -> tuple[Tensor, Tensor]:
