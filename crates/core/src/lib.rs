@@ -12,10 +12,12 @@ pub mod error;
 pub mod geometry;
 pub mod inverse;
 pub mod launch;
+pub mod philox;
 pub mod pool;
 pub mod simd;
 pub mod tensor;
 pub mod tree;
+pub mod triangle;
 
 pub use device::{Device, Gpu};
 pub use error::{Error, Result};
