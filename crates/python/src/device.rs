@@ -15,6 +15,8 @@ static EMULATE: AtomicBool = AtomicBool::new(false);
 
 /// Every module of kernels, for the load check.
 const MODULES: &[&Module] = &[
+    &patina3d_core::scan::MODULE,
+    &patina3d_core::sort::MODULE,
     &patina3d_ops::chamfer::MODULE,
     &patina3d_ops::interp_face_attrs::MODULE,
     &patina3d_ops::knn::MODULE,
