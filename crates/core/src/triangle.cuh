@@ -6,7 +6,9 @@
 
 constexpr double kNoiseUlps = 4;
 
-inline __device__ float power_of_two(float x) { return greater(__int_as_float(__float_as_int(x) & 0x7f800000), FLT_MIN); }
+inline __device__ float power_of_two(float x) {
+    return greater(__int_as_float(__float_as_int(x) & 0x7f800000), FLT_MIN);
+}
 inline __device__ double power_of_two(double x) {
     return greater(__longlong_as_double(__double_as_longlong(x) & 0x7ff0000000000000LL), DBL_MIN);
 }

@@ -7,3 +7,4 @@ pub mod interp_face_attrs;
 pub mod knn;
 pub mod mesh_face_areas_normals;
 pub mod packed_to_padded;
+pub mod sample_points_from_meshes;

@@ -22,6 +22,7 @@ const MODULES: &[&Module] = &[
     &patina3d_ops::knn::MODULE,
     &patina3d_ops::mesh_face_areas_normals::MODULE,
     &patina3d_ops::packed_to_padded::MODULE,
+    &patina3d_ops::sample_points_from_meshes::MODULE,
     &patina3d_renderer::blending::MODULE,
     &patina3d_renderer::rasterize_meshes::MODULE,
 ];

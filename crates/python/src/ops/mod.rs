@@ -6,6 +6,7 @@ mod interp_face_attrs;
 mod knn;
 mod mesh_face_areas_normals;
 mod packed_to_padded;
+mod sample_points_from_meshes;
 
 use pyo3::prelude::*;
 
@@ -22,4 +23,6 @@ pub(crate) mod ops {
     use super::mesh_face_areas_normals::{mesh_face_areas_normals_backward, mesh_face_areas_normals_forward};
     #[pymodule_export]
     use super::packed_to_padded::{packed_to_padded, padded_to_packed};
+    #[pymodule_export]
+    use super::sample_points_from_meshes::{sample_points_from_meshes_backward, sample_points_from_meshes_forward};
 }
