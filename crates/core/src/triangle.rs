@@ -14,6 +14,7 @@ pub const NOISE_ULPS: f64 = 4.0;
 /// Real numbers whose bits we know.
 pub trait Binary: Scalar {
     /// The power of two at or below a number that is not negative; that of the least normal number for smaller ones.
+    #[must_use]
     fn power_of_two(self) -> Self;
 }
 

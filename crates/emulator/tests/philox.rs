@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `philox.cuh` against `philox.rs`, bit by bit.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use patina3d_core::philox::philox;
 use patina3d_core::{DevicePtr, launch::Params};

@@ -13,6 +13,10 @@ use super::{GradInputs, Gradients, Inputs, OPERATOR, Outputs, Sizes};
 
 /// Faces, or samples, that are one piece of work.
 const PIECE: usize = 4096;
+/// Samples that are drawn step by step together, so that the memory which one reads is on its way while others are at it.
+const GROUP: usize = 32;
+/// Faces of a bucket of the guide, on average.
+const FACES_OF_BUCKET: usize = 4;
 /// Nanoseconds that a face and a sample cost, roughly: decides whether threads are worth waking.
 const FACE_NANOSECONDS: usize = 10;
 const SAMPLE_NANOSECONDS: usize = 50;
@@ -57,11 +61,16 @@ struct Mesh<'a> {
     sums: &'a mut [u64],
     /// The chances of all.
     total: u64,
+    /// Where to look: by their first bits random numbers fall into buckets, and the face of the least number of a bucket
+    /// stands here; then the last face. A long search in memory becomes a short one.
+    guide: Vec<usize>,
+    /// How many first bits.
+    guide_bits: u32,
 }
 
 impl Mesh<'_> {
-    /// Areas become sums of chances.
-    fn sum_up(&mut self) {
+    /// Areas become sums of chances, and the guide to them is made, for so many samples.
+    fn sum_up(&mut self, samples: usize) {
         // The bits of numbers that are not negative order as the numbers do.
         let greatest = f64::from_bits(self.sums.iter().copied().max().unwrap_or(0));
         let full = full_chance(self.sums.len());
@@ -70,12 +79,30 @@ impl Mesh<'_> {
             self.total += chance(f64::from_bits(*entry), greatest, full);
             *entry = before;
         }
+        if self.total == 0 {
+            return;
+        }
+        let buckets = (self.sums.len() / FACES_OF_BUCKET).min(samples).max(1).next_power_of_two();
+        self.guide_bits = buckets.trailing_zeros();
+        let (last, mut place) = (self.sums.len() - 1, 0);
+        let face_of = |bucket: usize| {
+            let least = below(self.total, (bucket as u64).rotate_right(self.guide_bits));
+            while place < last && self.sums[place + 1] <= least {
+                place += 1;
+            }
+            place
+        };
+        self.guide = (0..buckets).map(face_of).chain([last]).collect();
     }
 
-    /// The face of which the chances begin at `number` or before it, of several the last.
+    /// The face of 64 random bits: that of which the chances begin at their number below the total or before it, of
+    /// several the last.
     #[inline(always)]
-    fn face(&self, number: u64) -> usize {
-        self.first + self.sums.partition_point(|&before| before <= number) - 1
+    fn face(&self, bits: u64) -> usize {
+        let number = below(self.total, bits);
+        let bucket = bits.checked_shr(u64::BITS - self.guide_bits).unwrap_or(0) as usize;
+        let (low, high) = (self.guide[bucket], self.guide[bucket + 1]);
+        self.first + low + self.sums[low..=high].partition_point(|&before| before <= number) - 1
     }
 }
 
@@ -115,11 +142,11 @@ pub(super) fn forward<T: Uniform>(x: &Inputs<'_>, sizes: Sizes, threads: usize, 
     let (mut meshes, mut rest, mut place) = (Vec::with_capacity(sizes.n), areas.as_mut_slice(), 0);
     for Range { start, end } in ranges {
         let (sums, after) = rest[start - place..].split_at_mut(end - start);
-        meshes.push(Mesh { first: start, sums, total: 0 });
+        meshes.push(Mesh { first: start, sums, total: 0, guide: Vec::new(), guide_bits: 0 });
         (rest, place) = (after, end);
     }
     pool::run(threads, sizes.f * FACE_NANOSECONDS, |threads| {
-        pool::for_each_chunk(threads, &mut meshes, 1, |_, mesh| mesh[0].sum_up());
+        pool::for_each_chunk(threads, &mut meshes, 1, |_, mesh| mesh[0].sum_up(sizes.s));
     });
 
     let points = out.points.as_mut_slice::<T>()?.as_chunks_mut::<3>().0;
@@ -164,15 +191,27 @@ impl<T: Uniform> Samples<'_, T> {
             sampled.fill(-1);
             return;
         }
-        for (s, ((point, weight), sampled)) in (s..).zip(points.iter_mut().zip(weights).zip(sampled)) {
-            let [low, high, u, v] = random_words(seed, n, s, 0);
-            let [more_u, more_v, ..] = if T::LONG { random_words(seed, n, s, 1) } else { [0; 4] };
-            let face = mesh.face(below(mesh.total, u64::from(high) << 32 | u64::from(low)));
-            let [w0, w1, w2] = corner_weights(T::uniform(u, more_u), T::uniform(v, more_v));
-            let [a, b, c] = faces[face].map(|corner| verts[corner as usize]);
-            *point = std::array::from_fn(|axis| w0 * a[axis] + w1 * b[axis] + w2 * c[axis]);
-            *weight = [w0, w1, w2];
-            *sampled = face as i64;
+        let groups = points.chunks_mut(GROUP).zip(weights.chunks_mut(GROUP)).zip(sampled.chunks_mut(GROUP));
+        for (first, ((points, weights), sampled)) in (s..).step_by(GROUP).zip(groups) {
+            let mut words = [[0; 4]; GROUP];
+            for (s, words) in (first..).zip(&mut words) {
+                *words = random_words(seed, n, s, 0);
+            }
+            for (sampled, &[low, high, ..]) in sampled.iter_mut().zip(&words) {
+                *sampled = mesh.face(u64::from(high) << 32 | u64::from(low)) as i64;
+            }
+            let mut corners = [[0; 3]; GROUP];
+            for (corners, &face) in corners.iter_mut().zip(&*sampled) {
+                *corners = faces[face as usize];
+            }
+            let outputs = points.iter_mut().zip(weights).zip(words.iter().zip(&corners));
+            for (s, ((point, weight), (&[_, _, u, v], corners))) in (first..).zip(outputs) {
+                let [more_u, more_v, ..] = if T::LONG { random_words(seed, n, s, 1) } else { [0; 4] };
+                let [w0, w1, w2] = corner_weights(T::uniform(u, more_u), T::uniform(v, more_v));
+                let [a, b, c] = corners.map(|corner| verts[corner as usize]);
+                *point = std::array::from_fn(|axis| w0 * a[axis] + w1 * b[axis] + w2 * c[axis]);
+                *weight = [w0, w1, w2];
+            }
         }
     }
 }
