@@ -12,12 +12,14 @@ pub mod error;
 pub mod geometry;
 pub mod inverse;
 pub mod launch;
+pub mod philox;
 pub mod pool;
 pub mod scan;
 pub mod simd;
 pub mod sort;
 pub mod tensor;
 pub mod tree;
+pub mod triangle;
 
 pub use device::{Device, Gpu};
 pub use error::{Error, Result};

@@ -10,3 +10,4 @@ pub mod packed_to_padded;
 pub mod point_index;
 pub mod points_to_volumes;
 pub mod sample_farthest_points;
+pub mod sample_points_from_meshes;

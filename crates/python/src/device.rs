@@ -23,6 +23,7 @@ const MODULES: &[&Module] = &[
     &patina3d_ops::mesh_face_areas_normals::MODULE,
     &patina3d_ops::packed_to_padded::MODULE,
     &patina3d_ops::points_to_volumes::MODULE,
+    &patina3d_ops::sample_points_from_meshes::MODULE,
     &patina3d_renderer::blending::MODULE,
     &patina3d_renderer::rasterize_meshes::MODULE,
     &patina3d_ops::point_index::MODULE,

@@ -2,9 +2,9 @@
 //! One walk over the faces; backward one for each thread, which adds up what its vertices get.
 
 use patina3d_core::geometry::Vec3;
+use patina3d_core::triangle::{Binary, Triangle};
 use patina3d_core::{Error, Result, Tensor, pool};
 
-use super::triangle::{Binary, Triangle};
 use super::{GradInputs, Gradients, Inputs, OPERATOR, Outputs, Sizes};
 
 /// Faces that are one piece of work.

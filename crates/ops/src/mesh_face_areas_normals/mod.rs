@@ -4,22 +4,16 @@
 //! Definition: `packages/structures/src/patina3d/structures/_reference/mesh_face_areas_normals.py`. Page:
 //! `docs/ops/mesh_face_areas_normals.md`.
 //!
-//! With edges e1 = v1 - v0 and e2 = v2 - v0 and c = e1 x e2 the area is |c| / 2 and the normal c / |c|. Each edge is first
-//! divided by a power of two near its length, so a result that is representable neither overflows nor vanishes on the way,
-//! at any scale. A face is degenerate where |c| is within rounding of zero: at most [`NOISE_ULPS`] units in the last place
-//! of |e1| |e2|; its normal is 0. Every operation is written out and rounds by itself, so CPU and CUDA have the same bits.
+//! [`patina3d_core::triangle`] says how both are computed; a face whose cross product is within rounding of zero has
+//! normal 0. Every operation is written out and rounds by itself, so CPU and CUDA have the same bits.
 
 mod cpu;
 mod cuda;
-mod triangle;
 
 use patina3d_core::check::{argument, scratch};
 use patina3d_core::{DType, Device, Module, Result, Tensor, TensorMut};
 
 const OPERATOR: &str = "mesh_face_areas_normals";
-
-/// A cross product this small, in units in the last place of the product of the lengths, is rounding noise.
-pub const NOISE_ULPS: f64 = 4.0;
 
 /// A packed mesh.
 #[derive(Debug, Clone, Copy)]

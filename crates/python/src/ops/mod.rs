@@ -9,6 +9,7 @@ mod packed_to_padded;
 mod point_index;
 mod points_to_volumes;
 mod sample_farthest_points;
+mod sample_points_from_meshes;
 
 use pyo3::prelude::*;
 
@@ -31,4 +32,5 @@ pub(crate) mod ops {
     use super::points_to_volumes::{points_to_volumes_backward, points_to_volumes_forward};
     #[pymodule_export]
     use super::sample_farthest_points::sample_farthest_points;
+    use super::sample_points_from_meshes::{sample_points_from_meshes_backward, sample_points_from_meshes_forward};
 }

@@ -6,13 +6,83 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import Function
 
+from patina3d.core import _native, is_differentiated, register
+from patina3d.ops.mesh_face_areas_normals import mesh_face_areas_normals
 from patina3d.structures import Meshes
-from patina3d.structures.rows import gather_rows, sum_rows
+from patina3d.structures.rows import gather_rows
 
 __all__ = ["sample_points_from_meshes"]
 
 _NAME = "sample_points_from_meshes"
+_HALF = (torch.float16, torch.bfloat16)
+_LARGEST_SEED = 2**63 - 1
+
+
+def _fake_forward(
+    verts: Tensor, faces: Tensor, first_idxs: Tensor, seed: Tensor, num_samples: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    shape = (first_idxs.shape[0], num_samples)
+    return verts.new_empty((*shape, 3)), faces.new_empty(shape), verts.new_empty((*shape, 3))
+
+
+def _fake_backward(
+    faces: Tensor, sampled_faces: Tensor, weights: Tensor, grad_points: Tensor, num_verts: int
+) -> Tensor:
+    return weights.new_empty((num_verts, 3))
+
+
+_forward = register(
+    "sample_points_from_meshes_forward(Tensor verts, Tensor faces, Tensor first_idxs, Tensor seed, SymInt num_samples)"
+    " -> (Tensor, Tensor, Tensor)",
+    _native.ops.sample_points_from_meshes_forward,
+    _fake_forward,
+)
+_backward = register(
+    "sample_points_from_meshes_backward(Tensor faces, Tensor sampled_faces, Tensor weights, Tensor grad_points,"
+    " SymInt num_verts) -> Tensor",
+    _native.ops.sample_points_from_meshes_backward,
+    _fake_backward,
+)
+
+
+class _Sample(Function):
+    @staticmethod
+    def forward(
+        verts: Tensor, faces: Tensor, first_idxs: Tensor, seed: Tensor, num_samples: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        return _forward(verts, faces, first_idxs, seed, num_samples)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
+        _, sampled_faces, weights = output
+        ctx.num_verts = inputs[0].shape[0]
+        ctx.mark_non_differentiable(sampled_faces, weights)
+        ctx.save_for_backward(inputs[1], sampled_faces, weights)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        return _Gradient.apply(*ctx.saved_tensors, grads[0], ctx.num_verts), None, None, None, None
+
+
+class _Gradient(Function):
+    """The gradient is linear in the incoming one: that of its own is the points of moved vertices."""
+
+    @staticmethod
+    def forward(faces: Tensor, sampled_faces: Tensor, weights: Tensor, grad_points: Tensor, num_verts: int) -> Tensor:
+        return _backward(faces, sampled_faces, weights, grad_points, num_verts)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs[:3])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        faces, sampled_faces, weights = ctx.saved_tensors
+        # A sample without a face has no weights, whichever face is read.
+        corners = gather_rows(grads[0], gather_rows(faces, sampled_faces.clamp(min=0)))
+        return None, None, None, (weights[..., None] * corners).sum(2), None
 
 
 def sample_points_from_meshes(
@@ -20,8 +90,8 @@ def sample_points_from_meshes(
 ) -> Any:
     r"""Sample points uniformly by area on each mesh of a batch.
 
-    A face is drawn with a chance proportional to its area: the areas are summed up in float64 and a uniform number is
-    looked up among the sums, so there is no limit on the number of faces. With u, v uniform in [0, 1), the point is
+    A face is drawn with a chance proportional to its area, by a look-up in sums of whole numbers: exact for any number
+    of faces, and a face whose area is 0 is never drawn. With u, v uniform in [0, 1), the point is
 
     .. math:: (1 - \sqrt{u})\, v_0 + \sqrt{u} (1 - v)\, v_1 + \sqrt{u}\, v\, v_2
 
@@ -36,16 +106,22 @@ def sample_points_from_meshes(
     Returns:
         Points (N, S, 3), of the dtype of the vertices; then normals (N, S, 3) and textures (N, S, C) where asked for (a
         bare tensor when neither is). A mesh whose faces have no area is sampled as if all its faces were equally large;
-        a face without area has normal 0.
+        a face without area (see ``mesh_face_areas_normals``) has normal 0. float16 and bfloat16 are computed in float32
+        and rounded at the end.
 
-    Differentiable in the vertices (points and normals) and the textures; the choice of faces is fixed. Random numbers
-    come from torch's generator of the meshes' device.
+    Differentiable, any number of times, in the vertices (points and normals) and the textures; the choice of faces and
+    weights is fixed. Gradients have the same bits in every run. Forward mode raises ``NotImplementedError``.
+
+    Each call takes one number, its seed, from torch's generator of the meshes' device (``torch.manual_seed``). Sample s
+    of mesh n depends on this seed, on (n, s) and on mesh n alone: the CPU and CUDA agree for one seed, fewer samples
+    are the first ones of more, and the rest of the batch does not matter.
 
     Raises:
+        TypeError: ``meshes`` are no ``Meshes``, or ``num_samples`` is no int.
         ValueError: all meshes are empty, a vertex is not finite (seen on the CPU; looking would wait for a CUDA
-            device), or textures are asked for and there are none.
+            device), textures are asked for and there are none, or ``num_samples`` is negative.
 
-    Cost: O(F + N S log F).
+    Cost: O(F + N S log F) time, at most 12 bytes a face beside the results; nothing waits for the device.
 
     Example:
         >>> square = Meshes([torch.tensor([[0.0, 0, 0], [1, 0, 0], [1, 1, 0]])], [torch.tensor([[0, 1, 2]])])
@@ -53,6 +129,10 @@ def sample_points_from_meshes(
         >>> points.shape, normals[0, 0]
         (torch.Size([1, 5, 3]), tensor([0., 0., 1.]))
     """
+    if not isinstance(meshes, Meshes):
+        raise TypeError(f"{_NAME}: meshes must be Meshes, got {type(meshes).__name__}")
+    if not isinstance(num_samples, int):
+        raise TypeError(f"{_NAME}: num_samples must be an int, got {type(num_samples).__name__}")
     if meshes.isempty():
         raise ValueError(f"{_NAME}: Meshes are empty. There must be at least one face, got {meshes!r}")
     verts = meshes.verts_packed()
@@ -60,27 +140,28 @@ def sample_points_from_meshes(
         raise ValueError(f"{_NAME}: Meshes contain nan or inf. All vertices must be finite")
     if return_textures and meshes.textures is None:
         raise ValueError(f"{_NAME}: Meshes do not contain textures. return_textures needs them")
-    n = len(meshes)
-    filled = (meshes.num_faces_per_mesh() > 0)[:, None]
-    with torch.no_grad():
-        face = _draw_faces(meshes, num_samples)
-    weights = torch.stack(_rand_barycentric_coords(n, num_samples, verts.dtype, verts.device), dim=-1)
 
-    corners = gather_rows(verts, gather_rows(meshes.faces_packed(), face))
-    points = torch.where(filled[..., None], (weights[..., None] * corners).sum(2), 0)
-    results = [points]
+    single = verts.float() if verts.dtype in _HALF else verts
+    faces = meshes.faces_packed()
+    # One number, drawn on the device: nobody here has to know it.
+    seed = torch.randint(_LARGEST_SEED, (1,), device=verts.device)
+    sample = _Sample.apply if is_differentiated(verts) else _forward
+    points, face, weights = sample(single, faces, meshes.mesh_to_faces_packed_first_idx(), seed, num_samples)
+    results = [points.to(verts.dtype)]
     if return_normals:
-        normal = torch.linalg.cross(corners[:, :, 1] - corners[:, :, 0], corners[:, :, 2] - corners[:, :, 1])
-        length = normal.norm(dim=-1, keepdim=True)
-        normal = torch.where(length > 0, normal / torch.where(length > 0, length, 1), 0)
-        results.append(torch.where(filled[..., None], normal, 0))
+        sampled = gather_rows(faces, face.clamp(min=0)).reshape(-1, 3)
+        _, normals = mesh_face_areas_normals(single, sampled)
+        results.append(_where_sampled(face, normals.reshape(points.shape)).to(verts.dtype))
     if return_textures:
         # One row of pixels a mesh, one face a pixel: what `sample_textures` reads of a rasterized picture.
-        empty = torch.where(filled, face, -1)[:, :, None, None]
-        fragments = SimpleNamespace(pix_to_face=empty, bary_coords=weights[:, :, None, None, :])
-        texels = meshes.sample_textures(fragments)[:, :, 0, 0]
-        results.append(torch.where(filled[..., None], texels, 0))
+        fragments = SimpleNamespace(pix_to_face=face[:, :, None, None], bary_coords=weights[:, :, None, None, :])
+        results.append(_where_sampled(face, meshes.sample_textures(fragments)[:, :, 0, 0]))
     return results[0] if len(results) == 1 else tuple(results)
+
+
+def _where_sampled(face: Tensor, values: Tensor) -> Tensor:
+    """The values at samples that have a face, 0 at the others."""
+    return torch.where((face >= 0)[..., None], values, 0)
 
 
 def _rand_barycentric_coords(
@@ -90,20 +171,3 @@ def _rand_barycentric_coords(
     u, v = torch.rand((2, size1, size2), dtype=dtype, device=device).unbind(0)
     root = u.sqrt()
     return 1 - root, root * (1 - v), root * v
-
-
-def _draw_faces(meshes: Meshes, num_samples: int) -> Tensor:
-    """(N, S) packed faces; any for meshes without faces."""
-    areas = meshes.faces_areas_packed().double()
-    first, count = meshes.mesh_to_faces_packed_first_idx(), meshes.num_faces_per_mesh()
-    mesh = meshes.faces_packed_to_mesh_idx()
-    total = gather_rows(sum_rows(areas, mesh, len(meshes)), mesh)
-    # Shares of the mesh, not areas: next to a large mesh a small one would vanish in the sums.
-    shares = torch.where(total > 0, areas / torch.where(total > 0, total, 1), 1 / gather_rows(count, mesh))
-    sums = torch.cat([areas.new_zeros(1), shares.cumsum(0)])
-    low, high = sums[first], sums[first + count]
-    pick = torch.rand((len(meshes), num_samples), dtype=torch.float64, device=areas.device)
-    target = low[:, None] + pick * (high - low)[:, None]
-    face = torch.searchsorted(sums, target, right=True) - 1
-    # Rounding may carry a target to the end of its mesh.
-    return face.clamp(min=first[:, None]).clamp(max=(first + count - 1).clamp(min=0)[:, None])

@@ -1,13 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-//! One triangle. The kernels hold the same functions under the same names, with the same order of operations.
+//! A triangle in space: its area, its normal, and the gradients of both.
+//!
+//! With edges e1 = v1 - v0 and e2 = v2 - v0 and c = e1 x e2 the area is |c| / 2 and the normal c / |c|. Each edge is first
+//! divided by a power of two near its length, so a result that is representable neither overflows nor vanishes on the way,
+//! at any scale. `triangle.cuh` holds the same functions under the same names, with the same order of operations, hence the
+//! same bits.
 
-use patina3d_core::geometry::{Scalar, Vec3, dot3, greater, lesser, magnitude};
+use crate::geometry::{Scalar, Vec3, dot3, greater, lesser, magnitude};
 
-use super::NOISE_ULPS;
+/// A cross product this small, in units in the last place of the product of the lengths, is rounding noise.
+pub const NOISE_ULPS: f64 = 4.0;
 
 /// Real numbers whose bits we know.
-pub(super) trait Binary: Scalar {
+pub trait Binary: Scalar {
     /// The power of two at or below a number that is not negative; that of the least normal number for smaller ones.
+    #[must_use]
     fn power_of_two(self) -> Self;
 }
 
@@ -26,7 +33,8 @@ impl Binary for f64 {
 }
 
 /// What area, normal and their gradients are made of.
-pub(super) struct Triangle<T> {
+#[derive(Debug, Clone, Copy)]
+pub struct Triangle<T> {
     /// Edges from the first corner, divided by their scales.
     edge1: Vec3<T>,
     edge2: Vec3<T>,
@@ -66,8 +74,9 @@ fn scale_of<T: Binary>(edge: Vec3<T>) -> T {
 }
 
 impl<T: Binary> Triangle<T> {
+    /// Of its corners.
     #[inline(always)]
-    pub(super) fn new(v: [Vec3<T>; 3]) -> Self {
+    pub fn new(v: [Vec3<T>; 3]) -> Self {
         let (edge1, edge2) = (minus(v[1], v[0]), minus(v[2], v[0]));
         let (scale1, scale2) = (scale_of(edge1), scale_of(edge2));
         // Exact: the inverse of a power of two is one.
@@ -81,19 +90,29 @@ impl<T: Binary> Triangle<T> {
         Self { edge1, edge2, scale1, scale2, length, direction, degenerate }
     }
 
+    /// |c| / 2
     #[inline(always)]
-    pub(super) fn area(&self) -> T {
+    pub fn area(&self) -> T {
         T::of(0.5) * self.length * greater(self.scale1, self.scale2) * lesser(self.scale1, self.scale2)
     }
 
+    /// The area where `T` may be too narrow for it.
     #[inline(always)]
-    pub(super) fn normal(&self) -> Vec3<T> {
+    pub fn wide_area(&self) -> f64 {
+        let (scale1, scale2) = (self.scale1.to_f64(), self.scale2.to_f64());
+        0.5 * self.length.to_f64() * greater(scale1, scale2) * lesser(scale1, scale2)
+    }
+
+    /// The unit normal; 0 where |c| is within rounding of zero, at most [`NOISE_ULPS`] units in the last place of
+    /// |e1| |e2|.
+    #[inline(always)]
+    pub fn normal(&self) -> Vec3<T> {
         if self.degenerate { [T::ZERO; 3] } else { self.direction }
     }
 
     /// Gradients of the corners.
     #[inline(always)]
-    pub(super) fn backward(&self, grad_area: T, grad_normal: Vec3<T>) -> [Vec3<T>; 3] {
+    pub fn backward(&self, grad_area: T, grad_normal: Vec3<T>) -> [Vec3<T>; 3] {
         let Self { edge1, edge2, scale1, scale2, length, direction, degenerate } = *self;
         // Along the normal nothing changes but the length.
         let across = minus(grad_normal, times(dot3(direction, grad_normal), direction));
