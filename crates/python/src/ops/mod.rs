@@ -32,5 +32,6 @@ pub(crate) mod ops {
     use super::points_to_volumes::{points_to_volumes_backward, points_to_volumes_forward};
     #[pymodule_export]
     use super::sample_farthest_points::sample_farthest_points;
+    #[pymodule_export]
     use super::sample_points_from_meshes::{sample_points_from_meshes_backward, sample_points_from_meshes_forward};
 }
