@@ -336,6 +336,7 @@ X = torch.rand(2, 4, 3)
         ),
         (ValueError, "batch_reduction must be None when point_reduction is None", {"point_reduction": None}),
         (ValueError, "norm must be 1 or 2, got 3", {"norm": 3}),
+        (ValueError, "norm must be 1 or 2, got 2.0", {"norm": 2.0}),
         (
             ValueError,
             'point_reduction must not be "max" when normals are given',
@@ -353,6 +354,8 @@ X = torch.rand(2, 4, 3)
         (ValueError, "y_normals must have 3 channels, got 2", {"x_normals": X, "y_normals": X[..., :2]}),
         (ValueError, "weights must be of shape (2,), got (3,)", {"weights": torch.ones(3)}),
         (ValueError, "weights must be non-negative, got [1.0, -1.0]", {"weights": torch.tensor([1.0, -1])}),
+        (ValueError, "weights must be non-negative, got [1.0, nan]", {"weights": torch.tensor([1.0, torch.nan])}),
+        (TypeError, "weights must be a torch.Tensor or None, got list", {"weights": [1.0, 1.0]}),
         (ValueError, "x must be one of Pointclouds objects or torch.Tensor, got list", {"x": [0.0]}),
         (TypeError, "x must be float32 or float64, got int64", {"x": X.long()}),
         (TypeError, "y must be float32, got float64", {"y": X.double()}),
@@ -360,10 +363,68 @@ X = torch.rand(2, 4, 3)
         (ValueError, "x must be of at least one coordinate a point, got 0", {"x": X[..., :0], "y": X[..., :0]}),
     ],
 )
-def test_errors(error, message, arguments):
+@pytest.mark.parametrize("single", [False, True])
+def test_errors(error, message, arguments, single):
     with pytest.raises(error) as caught:
-        chamfer_distance(**{"x": X, "y": X, **arguments})
+        chamfer_distance(**{"x": X, "y": X, "single_directional": single, **arguments})
     assert str(caught.value).replace("'", '"').startswith(f"chamfer_distance: {message}")
+
+
+def test_normals_of_any_length():
+    batch = Batch(torch.float32, "cpu")
+    arguments = batch.arguments(normals=True, lengths=True, weights=False)
+    want = chamfer_distance(**arguments)[1]
+    for scale in (1e-30, 1e-8, 1e8, 1e30):
+        scaled = {**arguments, "x_normals": arguments["x_normals"] * scale, "y_normals": arguments["y_normals"] / scale}
+        torch.testing.assert_close(chamfer_distance(**scaled)[1], want)
+
+
+def test_padding_of_normals_may_be_nan():
+    batch = Batch(torch.float64, "cpu")
+    arguments = batch.arguments(normals=True, lengths=True, weights=False)
+    wanted = [arguments[name].requires_grad_() for name in ("x_normals", "y_normals")]
+    want = torch.autograd.grad(chamfer_distance(**arguments)[1], wanted)
+    for name in ("x", "y"):
+        padding = torch.arange(arguments[name].shape[1]) >= arguments[f"{name}_lengths"][:, None]
+        normals = arguments[f"{name}_normals"].detach()
+        arguments[f"{name}_normals"] = normals.masked_fill(padding[..., None], torch.nan).requires_grad_()
+    wanted = [arguments[name] for name in ("x_normals", "y_normals")]
+    torch.testing.assert_close(torch.autograd.grad(chamfer_distance(**arguments)[1], wanted), want)
+
+
+def test_second_derivatives_at_normals_of_no_length():
+    x = torch.rand(1, 4, 3, dtype=torch.float64)
+    normals = torch.rand(1, 4, 3, dtype=torch.float64)
+    normals[0, 1] = 0
+    normals.requires_grad_()
+    loss = chamfer_distance(x, x, x_normals=normals, y_normals=torch.ones_like(x))[1]
+    (slope,) = torch.autograd.grad(loss, normals, create_graph=True)
+    (curvature,) = torch.autograd.grad(slope.square().sum(), normals)
+    assert bool(torch.isfinite(curvature).all())
+    assert bool((slope[0, 1] == 0).all())
+    assert bool((curvature[0, 1] == 0).all())
+
+
+def test_weights_take_the_dtype_of_the_points():
+    x, y = torch.rand(2, 4, 3), torch.rand(2, 5, 3)
+    weights = torch.tensor([1.0, 3.0])
+    got = chamfer_distance(x, y, weights=weights.double())[0]
+    assert got.dtype == torch.float32
+    assert torch.equal(got, chamfer_distance(x, y, weights=weights)[0])
+
+
+@torch_warns
+@pytest.mark.parametrize("single", [False, True])
+def test_compile_with_one_tensor_twice(device, single):
+    x, lengths = torch.rand(2, 6, 3, device=device).requires_grad_(), torch.tensor([6, 4], device=device)
+
+    def loss(x: Tensor) -> Tensor:
+        return chamfer_distance(x, x, lengths, lengths, single_directional=single)[0]
+
+    torch.compiler.reset()
+    got, want = torch.compile(loss, fullgraph=True, backend="aot_eager")(x), loss(x)
+    torch.testing.assert_close(got, want)
+    torch.testing.assert_close(torch.autograd.grad(got, x), torch.autograd.grad(want, x))
 
 
 @torch_warns

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from patina3d.core import _native, at_hand, is_differentiated, register
+from patina3d.core import _native, at_hand, distinct, is_differentiated, register
 from patina3d.ops.knn import along_neighbours, at_least_float32, knn_gather, knn_in
 from patina3d.ops.point_index import NO_TREES, Trees, searched
 from patina3d.ops.utils import is_pointclouds
@@ -213,10 +213,12 @@ def _match(x: _Cloud, y: _Cloud, norm: int, single_directional: bool) -> list[tu
     0 where there is no point, or nothing to match it with.
     """
     if single_directional:
+        _check_types(x, y)
         nearest = knn_in(x.points, y.points, x.lengths, y.lengths, y.trees, norm, 1)
         return [(nearest[0][..., 0], nearest[1][..., 0])]
     find = _Nearest.apply if is_differentiated(x.points, y.points) else _forward
-    dists_x, idx_x, dists_y, idx_y = find(x.points, y.points, x.lengths, y.lengths, *x.trees, *y.trees, norm)
+    inputs = distinct(x.points, y.points, x.lengths, y.lengths, *x.trees, *y.trees)
+    dists_x, idx_x, dists_y, idx_y = find(*inputs, norm)
     return [(dists_x, idx_x), (dists_y, idx_y)]
 
 
@@ -224,11 +226,24 @@ def _normal_terms(x: _Cloud, y: _Cloud, idx: Tensor, abs_cosine: bool) -> Tensor
     """The terms (N, P1) of the normals of each point of x; 0 where the distances are."""
     if x.normals is None or y.normals is None:
         return None
-    matched = knn_gather(y.normals, idx[..., None], y.lengths)[:, :, 0]
-    cosine = torch.nn.functional.cosine_similarity(x.normals, matched, dim=2, eps=1e-6)
-    cosines = 1 - (cosine.abs() if abs_cosine else cosine)
+    normals, matched = x.normals, knn_gather(y.normals, idx[..., None], y.lengths)[:, :, 0]
     valid = _valid(x, y)
-    return cosines if valid is None else torch.where(valid, cosines, 0)
+    if valid is not None:
+        # Before anything is computed: what lies in padding may be NaN, and would come back as a gradient.
+        normals, matched = (torch.where(valid[..., None], vectors, 0) for vectors in (normals, matched))
+    cosine = (_unit(normals) * _unit(matched)).sum(2)
+    terms = 1 - (cosine.abs() if abs_cosine else cosine)
+    return terms if valid is None else torch.where(valid, terms, 0)
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    """Vectors scaled to length 1, whatever theirs; those of length 0 stay, with gradient 0 of every order."""
+    largest = vectors.detach().abs().amax(-1, keepdim=True)
+    none = largest == 0
+    # Length 1 does not depend on the scale, so the scale may be a constant.
+    scaled = torch.where(none, 0, vectors) / torch.where(none, 1, largest)
+    length = torch.where(none, 1, scaled.square().sum(-1, keepdim=True)).sqrt()
+    return scaled / length
 
 
 def _valid(x: _Cloud, y: _Cloud) -> Tensor | None:
@@ -250,6 +265,7 @@ def _reduce(
     point_reduction: str | None,
 ) -> Any:
     if weights is not None:
+        weights = weights.to(terms[0].dtype)
         terms = [term * weights[:, None] for term in terms]
     if point_reduction is None:
         return tuple(terms) if len(terms) > 1 else terms[0]
@@ -264,7 +280,7 @@ def _reduce(
     if weights is None:
         return _mean(total, 0)
     weight = weights.sum()
-    return torch.where(weight > 0, total.sum() / torch.where(weight > 0, weight, 1), 0)
+    return torch.where(weight == 0, 0, total.sum() / torch.where(weight == 0, 1, weight))
 
 
 def _over_points(term: Tensor, cloud: _Cloud, point_reduction: str) -> Tensor:
@@ -322,7 +338,7 @@ def _check_reductions(batch_reduction: str | None, point_reduction: str | None, 
         )
     if point_reduction is None and batch_reduction is not None:
         raise ValueError(f"{_NAME}: batch_reduction must be None when point_reduction is None, got {batch_reduction!r}")
-    if norm not in (1, 2):
+    if norm not in (1, 2) or not isinstance(norm, int):
         raise ValueError(f"{_NAME}: norm must be 1 or 2, got {norm!r}. Support for 1 or 2 norm.")
 
 
@@ -334,7 +350,23 @@ def _check_pair(x: _Cloud, y: _Cloud, weights: Tensor | None) -> None:
         raise ValueError(f"{_NAME}: y_normals must have {x.normals.shape[2]} channels, got {y.normals.shape[2]}")
     if weights is None:
         return
+    if not isinstance(weights, Tensor):
+        raise TypeError(f"{_NAME}: weights must be a torch.Tensor or None, got {type(weights).__name__}")
     if weights.shape != (n,):
         raise ValueError(f"{_NAME}: weights must be of shape ({n},), got {tuple(weights.shape)}")
-    if at_hand(weights) and bool((weights < 0).any()):
+    if at_hand(weights) and not bool((weights >= 0).all()):
         raise ValueError(f"{_NAME}: weights must be non-negative, got {weights.tolist()}")
+
+
+def _check_types(x: _Cloud, y: _Cloud) -> None:
+    """What the operator checks where it searches both ways; one way is a search of another name."""
+    dtype = str(x.points.dtype).removeprefix("torch.")
+    if x.points.dtype not in (torch.float32, torch.float64):
+        raise TypeError(f"{_NAME}: x must be float32 or float64, got {dtype}")
+    if x.points.shape[2] == 0:
+        raise ValueError(f"{_NAME}: x must be of at least one coordinate a point, got 0")
+    if y.points.dtype != x.points.dtype:
+        raise TypeError(f"{_NAME}: y must be {dtype}, got {str(y.points.dtype).removeprefix('torch.')}")
+    for name, lengths in (("x_lengths", x.lengths), ("y_lengths", y.lengths)):
+        if lengths is not None and lengths.dtype != torch.int64:
+            raise TypeError(f"{_NAME}: {name} must be int64, got {str(lengths.dtype).removeprefix('torch.')}")

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn.functional import pad
 
-from patina3d.core import _native, is_differentiated, register
+from patina3d.core import _native, distinct, is_differentiated, register
 from patina3d.ops.point_index import PointIndex, Trees, at_least_float32, searched
 from patina3d.structures.rows import gather_rows
 
@@ -244,7 +244,7 @@ def knn_in(
 ) -> tuple[Tensor, Tensor]:
     """Distances and indices of :func:`knn_points` once p2 is known to have these trees."""
     find = _KnnPoints.apply if is_differentiated(p1, p2) else _forward
-    return find(p1, p2, lengths1, lengths2, *trees, norm, k)
+    return find(*distinct(p1, p2, lengths1, lengths2, *trees), norm, k)
 
 
 def _check_types(p1: Any, p2: Any, lengths1: Any, lengths2: Any, norm: Any, k: Any) -> None:
