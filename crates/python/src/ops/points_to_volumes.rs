@@ -58,7 +58,7 @@ pub(crate) fn points_to_volumes_forward<'py>(
 
 /// `patina3d_ops::points_to_volumes::backward`: the gradients of the points and of their features that are asked for.
 #[pyfunction]
-#[expect(clippy::too_many_arguments, reason = "those of the operator")]
+#[expect(clippy::too_many_arguments, clippy::fn_params_excessive_bools, reason = "those of the operator")]
 pub(crate) fn points_to_volumes_backward<'py>(
     py: Python<'py>,
     points_3d: &Object<'py>,
