@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from patina3d.core import _native, is_differentiated, register
+from patina3d.core import _native, at_hand, is_differentiated, register
 from patina3d.ops.mesh_face_areas_normals import mesh_face_areas_normals
 from patina3d.structures import Meshes
 from patina3d.structures.rows import gather_rows
@@ -136,7 +136,7 @@ def sample_points_from_meshes(
     if meshes.isempty():
         raise ValueError(f"{_NAME}: Meshes are empty. There must be at least one face, got {meshes!r}")
     verts = meshes.verts_packed()
-    if not verts.is_cuda and not bool(torch.isfinite(verts).all()):
+    if at_hand(verts) and not bool(torch.isfinite(verts).all()):
         raise ValueError(f"{_NAME}: Meshes contain nan or inf. All vertices must be finite")
     if return_textures and meshes.textures is None:
         raise ValueError(f"{_NAME}: Meshes do not contain textures. return_textures needs them")
