@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The K things with the least keys (distances, depths), kept sorted. Things are offered in ascending order of their
-// numbers, so of equal keys the first offered stays first.
+// numbers, so of equal keys the first offered stays first. A key that is not below the limit is never among them.
 #pragma once
 #include "cuda.cuh"
 
@@ -11,13 +11,13 @@ template <typename T, int Capacity>
 struct RegisterList {
     T key[Capacity];
     uint32_t thing[Capacity];
-    T worst = T(INFINITY);  // a key that is not below it does not enter
+    T worst;  // a key that is not below it does not enter
     int64_t k;
 
-    __device__ RegisterList(int64_t k, T*, int64_t*) : k(k) {
+    __device__ RegisterList(int64_t k, T*, int64_t*, T limit = T(INFINITY)) : worst(limit), k(k) {
 #pragma unroll
         for (int i = 0; i < Capacity; ++i) {
-            key[i] = T(INFINITY);
+            key[i] = limit;
             thing[i] = kNothing;
         }
     }
@@ -50,7 +50,7 @@ struct RegisterList {
         }
     }
 
-    // And K keys, infinity where there is nothing.
+    // And K keys, the limit where there is nothing.
     __device__ void store(T* keys, int64_t* things) const {
         store(things);
 #pragma unroll
@@ -65,10 +65,11 @@ template <typename T>
 struct LongList {
     T* key;
     int64_t* thing;
-    T worst = T(INFINITY);
+    T worst;
     int64_t k, size = 0;
 
-    __device__ LongList(int64_t k, T* keys, int64_t* things) : key(keys), thing(things), k(k) {}
+    __device__ LongList(int64_t k, T* keys, int64_t* things, T limit = T(INFINITY))
+        : key(keys), thing(things), worst(limit), k(k) {}
 
     __device__ void insert(T new_key, int64_t new_thing) {
         int64_t i = size < k ? size++ : k - 1;

@@ -15,6 +15,7 @@ static EMULATE: AtomicBool = AtomicBool::new(false);
 
 /// Every module of kernels, for the load check.
 const MODULES: &[&Module] = &[
+    &patina3d_ops::ball_query::MODULE,
     &patina3d_ops::chamfer::MODULE,
     &patina3d_ops::interp_face_attrs::MODULE,
     &patina3d_ops::knn::MODULE,

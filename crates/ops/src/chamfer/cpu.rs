@@ -23,7 +23,7 @@ pub(super) fn forward<T: Number>(x: &Inputs<'_>, sizes: Sizes, threads: usize, o
     let (of_x, of_y) = (x.x.as_slice::<T>()?, x.y.as_slice::<T>()?);
     let rows_x = Rows { dists: out.x.dists.as_mut_slice::<T>()?, idx: out.x.idx.as_mut_slice()? };
     let rows_y = Rows { dists: out.y.dists.as_mut_slice::<T>()?, idx: out.y.idx.as_mut_slice()? };
-    let metric = Metric { norm: x.norm, d, k: 1 };
+    let metric = Metric { norm: x.norm, d, k: 1, within: None };
     let from_x = Way { queries: of_x, lengths1: &x_lengths, points: of_y, lengths2: &y_lengths };
     let from_y = Way { queries: of_y, lengths1: &y_lengths, points: of_x, lengths2: &x_lengths };
     let trees = x_lengths.iter().zip(&y_lengths).any(|(&x, &y)| {

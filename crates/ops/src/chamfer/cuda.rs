@@ -37,7 +37,7 @@ pub(super) fn forward(gpu: Gpu, x: &Inputs<'_>, sizes: Sizes, out: &mut Outputs<
     let from_y = knn::Inputs { p1: x.y, p2: x.x, lengths1: x.y_lengths, lengths2: x.x_lengths, norm: x.norm, k: 1 };
     let search = |way, p1, p2, nearest: &Nearest<'_>| {
         let sizes = knn::Sizes { n, p1, p2, d, k: 1 };
-        knn::cuda::forward(gpu, &way, sizes, nearest.dists.device_ptr(), nearest.idx.device_ptr())
+        knn::cuda::forward(gpu, &way, sizes, None, nearest.dists.device_ptr(), nearest.idx.device_ptr())
     };
     search(from_x, p1, p2, &out.x)?;
     search(from_y, p2, p1, &out.y)

@@ -31,8 +31,9 @@ patina3d_core::shared_struct! {
         pub d: i64,
         pub k: i64,
         pub tile: i64,
+        pub limit: f64,
         pub norm: i32,
-        pub reserved: i32,
+        pub limited: i32,
     }
 }
 
@@ -56,31 +57,48 @@ impl KnnParams {
             d: sizes.d as i64,
             k: sizes.k as i64,
             tile: 0,
+            limit: f64::INFINITY,
             norm: match x.norm {
                 Norm::L1 => 1,
                 Norm::SquaredL2 => 2,
             },
-            reserved: 0,
+            limited: 0,
         }
     }
 }
 
-/// Fills `dists` and `idx`, (N, P1, K).
-pub(crate) fn forward(gpu: Gpu, x: &Inputs<'_>, sizes: Sizes, dists: DevicePtr, idx: DevicePtr) -> Result<()> {
+/// One thread a query, and a tile of p2 on chip; how many points that is.
+pub(crate) fn tiled(kernel: &str, sizes: Sizes, bytes: usize) -> Result<(Grid, i64)> {
+    let tile = (TILE_BYTES / (bytes * sizes.d)).min(512);
+    let grid = Grid::of_blocks(kernel, [sizes.p1.div_ceil(THREADS as usize) * sizes.n, 1, 1], THREADS)?;
+    Ok((grid.with_shared(tile * sizes.d * bytes), tile as i64))
+}
+
+/// Fills `dists` and `idx`, (N, P1, K). Only distances below `within` count, if there is such a limit; slots without a
+/// neighbour then hold -1.
+pub(crate) fn forward(
+    gpu: Gpu,
+    x: &Inputs<'_>,
+    sizes: Sizes,
+    within: Option<f64>,
+    dists: DevicePtr,
+    idx: DevicePtr,
+) -> Result<()> {
     if sizes.k == 0 {
         return Ok(());
     }
     let (dtype, bytes) = (x.p1.dtype().suffix(), x.p1.dtype().bytes());
-    let tile = (TILE_BYTES / (bytes * sizes.d)).min(512);
     let mut params = KnnParams::new(x, sizes);
     params.dists = dists;
     params.idx = idx;
-    params.tile = tile as i64;
+    params.limit = within.unwrap_or(f64::INFINITY);
+    params.limited = i32::from(within.is_some());
     let list = LISTS.into_iter().find(|&list| sizes.k <= list);
     let how = list.map_or_else(|| "long_list".to_owned(), |list| format!("list{list}"));
     let kernel = format!("knn_forward_{how}_{dtype}");
-    let grid = Grid::of_blocks(&kernel, [sizes.p1.div_ceil(THREADS as usize) * sizes.n, 1, 1], THREADS)?;
-    gpu.launch(&MODULE, &kernel, grid.with_shared(tile * sizes.d * bytes), &params)
+    let (grid, tile) = tiled(&kernel, sizes, bytes)?;
+    params.tile = tile;
+    gpu.launch(&MODULE, &kernel, grid, &params)
 }
 
 pub(super) fn scratch_bytes(sizes: Sizes) -> usize {

@@ -19,7 +19,7 @@ fn inputs<'py>(
         lengths1: call.optional("lengths1", lengths1)?,
         lengths2: call.optional("lengths2", lengths2)?,
         norm: Norm::new(norm).map_err(to_python)?,
-        k: knn::count(k).map_err(to_python)?,
+        k: knn::count(knn::OPERATOR, k).map_err(to_python)?,
     })
 }
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Operators on points and meshes."""
 
+from patina3d.ops.ball_query import ball_query
 from patina3d.ops.interp_face_attrs import interpolate_face_attributes
 from patina3d.ops.knn import knn_gather, knn_points
 from patina3d.ops.laplacian_matrices import cot_laplacian, laplacian, norm_laplacian
@@ -10,6 +11,7 @@ from patina3d.ops.sample_points_from_meshes import sample_points_from_meshes
 from patina3d.ops.utils import convert_pointclouds_to_tensor, eyes, is_pointclouds, wmean
 
 __all__ = [
+    "ball_query",
     "convert_pointclouds_to_tensor",
     "cot_laplacian",
     "eyes",

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Scan or tree: a scan reads points until it has found K, a tree shows all in the ball and no others to speak of. Which is
+//! less follows from how many lie in a ball, and a few queries tell that.
+
+use patina3d_core::tree::PointTree;
+
+use super::find;
+use crate::knn::cpu::brute_force::Tiles;
+use crate::knn::cpu::{Block, Layout, Metric, Number, Rows};
+
+/// In more dimensions the boxes of a tree overlap too much.
+const TREE_DIMENSION: usize = 6;
+/// A tree never pays for fewer queries or points.
+const TREE_POINTS: usize = 512;
+/// Queries that are asked.
+const SAMPLE: usize = 16;
+/// More slots than this are not kept of one of them.
+const SAMPLE_SLOTS: usize = 1024;
+
+// What a tree costs, in bytes of coordinates that a scan reads in the same time.
+/// To build, for each point.
+const BUILD: f64 = 12_000.0;
+/// To descend, for each query.
+const DESCENT: f64 = 40_000.0;
+/// To take a point of the ball.
+const TAKE: f64 = 800.0;
+
+/// The points of a cloud, as it is quicker for its queries.
+pub(super) fn layout<T: Number>(metric: Metric, queries: &[T], points: &[T], threads: usize) -> Layout<T> {
+    let d = metric.d;
+    let tiles = Layout::Tiles(Tiles::new(points, d));
+    let few = queries.len().min(points.len()) < TREE_POINTS * d;
+    if few || d > TREE_DIMENSION || !tree_is_quicker(metric, queries, points, &tiles) {
+        return tiles;
+    }
+    Layout::Tree(PointTree::new(points, d, threads))
+}
+
+fn tree_is_quicker<T: Number>(metric: Metric, queries: &[T], points: &[T], tiles: &Layout<T>) -> bool {
+    let Metric { norm, d, k, within } = metric;
+    let (num_queries, num_points) = (queries.len() / d, points.len() / d);
+    let asked: Vec<T> = (0..SAMPLE).flat_map(|i| &queries[i * num_queries / SAMPLE * d..][..d]).copied().collect();
+    let slots = k.min(num_points).min(SAMPLE_SLOTS);
+    let (mut dists, mut idx) = (vec![T::ZERO; SAMPLE * slots], vec![0; SAMPLE * slots]);
+    let rows = Rows { dists: &mut dists, idx: &mut idx };
+    find(tiles, Block { queries: &asked, points, d, k: slots, norm, within: within.map(T::of), rows });
+    let (mut scanned, mut in_ball) = (0.0, 0.0);
+    for found in idx.chunks_exact(slots) {
+        let count = found.partition_point(|&index| index >= 0);
+        let until = if count == slots { found[slots - 1] as usize + 1 } else { num_points };
+        let share = count as f64 / until as f64;
+        in_ball += share * num_points as f64 / SAMPLE as f64;
+        scanned += (k as f64 / share).min(num_points as f64) / SAMPLE as f64;
+    }
+    let scan = scanned * (d * size_of::<T>()) as f64;
+    let build = BUILD * num_points as f64 / num_queries as f64;
+    scan > build + DESCENT + TAKE * in_ball
+}

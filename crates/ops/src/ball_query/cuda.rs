@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Grid, block, arguments. The nearest are found by the search of [`crate::knn`] with the radius as its bound.
+
+use patina3d_core::{DevicePtr, Gpu, Result};
+
+use super::{Inputs, MODULE, Order, Outputs, Sizes};
+use crate::knn;
+
+patina3d_core::shared_struct! {
+    /// `ball_query.h` says what each field is.
+    pub struct BallQueryParams {
+        pub p1: DevicePtr,
+        pub p2: DevicePtr,
+        pub lengths1: DevicePtr,
+        pub lengths2: DevicePtr,
+        pub dists: DevicePtr,
+        pub idx: DevicePtr,
+        pub n: i64,
+        pub num_p1: i64,
+        pub num_p2: i64,
+        pub d: i64,
+        pub k: i64,
+        pub tile: i64,
+        pub limit: f64,
+    }
+}
+
+pub(super) fn forward(gpu: Gpu, x: &Inputs<'_>, sizes: Sizes, out: &mut Outputs<'_>) -> Result<()> {
+    let (dists, idx) = (out.dists.device_ptr(), out.idx.device_ptr());
+    match x.order {
+        Order::Nearest => knn::cuda::forward(gpu, &x.neighbours(), sizes, Some(x.limit()), dists, idx),
+        Order::Index => first(gpu, x, sizes, dists, idx),
+    }
+}
+
+fn first(gpu: Gpu, x: &Inputs<'_>, sizes: Sizes, dists: DevicePtr, idx: DevicePtr) -> Result<()> {
+    if sizes.k == 0 {
+        return Ok(());
+    }
+    let kernel = format!("ball_query_forward_{}", x.p1.dtype().suffix());
+    let (grid, tile) = knn::cuda::tiled(&kernel, sizes, x.p1.dtype().bytes())?;
+    let params = BallQueryParams {
+        p1: x.p1.device_ptr(),
+        p2: x.p2.device_ptr(),
+        lengths1: DevicePtr::of(x.lengths1),
+        lengths2: DevicePtr::of(x.lengths2),
+        dists,
+        idx,
+        n: sizes.n as i64,
+        num_p1: sizes.p1 as i64,
+        num_p2: sizes.p2 as i64,
+        d: sizes.d as i64,
+        k: sizes.k as i64,
+        tile,
+        limit: x.limit(),
+    };
+    gpu.launch(&MODULE, &kernel, grid, &params)
+}
