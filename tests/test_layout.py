@@ -50,6 +50,7 @@ def _find_op():
 
 
 OPERATORS = _find_op().operators()
+MACHINERY = _find_op().machinery()
 
 
 def _files(*patterns: str) -> list[Path]:
@@ -69,24 +70,26 @@ def _relative(path: Path) -> str:
 # One operator, one name
 
 
-@pytest.mark.parametrize("operator", OPERATORS, ids=lambda operator: operator.name)
-class TestOperator:
-    def test_stands_on_every_level(self, operator):
+@pytest.mark.parametrize("operator", [*OPERATORS, *MACHINERY], ids=lambda operator: operator.name)
+class TestKernels:
+    def test_stand_on_every_level(self, operator):
         missing = [f"create {_relative(room.path)} ({room.level})" for room in operator.rooms() if not room.exists]
         assert not missing, f"{operator.name}: " + "; ".join(missing)
 
-    def test_is_known_to_the_native_module(self, operator):
+    def test_are_known_to_the_native_module(self, operator):
         package, name = operator
-        for file, pattern in {
+        patterns = {
             f"crates/{package}/src/lib.rs": rf"^pub mod {name};",
-            f"crates/python/src/{package}/mod.rs": rf"^mod {name};",
             "crates/python/src/device.rs": rf"&patina3d_{package}::{name}::MODULE\b",
-        }.items():
+        }
+        if operator in OPERATORS:
+            patterns[f"crates/python/src/{package}/mod.rs"] = rf"^mod {name};"
+        for file, pattern in patterns.items():
             assert re.search(pattern, (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE), (
                 f"{file} must contain {pattern}"
             )
 
-    def test_names_its_kernels_and_params_after_itself(self, operator):
+    def test_and_params_are_named_after_their_folder(self, operator):
         kernels = re.findall(r"\.entry (\w+)\(", _text(operator, "{}.ptx"))
         assert kernels, f"{operator.name}.ptx has no kernel"
         strangers = [kernel for kernel in kernels if not kernel.startswith(f"{operator.name}_")]
@@ -94,15 +97,22 @@ class TestOperator:
         assert f"struct {operator.params} " in _text(operator, "{}.h"), f"{operator.name}.h: no {operator.params}"
         assert f"struct {operator.params} " in _text(operator, "cuda.rs"), f"cuda.rs: no {operator.params}"
 
-    def test_has_a_test_of_the_shared_struct(self, operator):
+    def test_have_a_test_of_the_shared_struct(self, operator):
         tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "crates/emulator/tests").glob("*.rs"))
         assert f"{operator.params}::layout()" in tests, f"no test in crates/emulator/tests compares {operator.params}"
 
-    def test_is_pointed_at_by_its_contract(self, operator):
-        contract, rooms = _text(operator, "mod.rs"), {room.level: room.path for room in operator.rooms()}
-        for level in ("definition", "page"):
-            path = _relative(rooms[level])
-            assert f"`{path}`" in contract, f"{operator.name}/mod.rs must name its {level}, `{path}`"
+
+@pytest.mark.parametrize("operator", OPERATORS, ids=lambda operator: operator.name)
+def test_a_contract_points_at_definition_and_page(operator):
+    contract, rooms = _text(operator, "mod.rs"), {room.level: room.path for room in operator.rooms()}
+    for level in ("definition", "page"):
+        path = _relative(rooms[level])
+        assert f"`{path}`" in contract, f"{operator.name}/mod.rs must name its {level}, `{path}`"
+
+
+def test_machinery_and_operators_share_no_name():
+    names = [operator.name for operator in [*OPERATORS, *MACHINERY]]
+    assert sorted(set(names)) == sorted(names), "modules are loaded by name"
 
 
 def _text(operator, file: str) -> str:
@@ -115,7 +125,7 @@ def test_find_op_shows_the_rooms_of_an_operator():
 
 
 def test_every_kernel_file_belongs_to_an_operator():
-    homes = {operator.native(f"{operator.name}.cu") for operator in OPERATORS}
+    homes = {operator.native(f"{operator.name}.cu") for operator in [*OPERATORS, *MACHINERY]}
     strays = [_relative(path) for path in _files("crates/*/src/**/*.cu") if path not in homes]
     assert not strays, f"a kernel lies in a folder of its own name in a crate with operators: move {strays}"
 

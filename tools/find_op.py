@@ -4,7 +4,8 @@
     find_op.py knn
 
 An operator is a folder under crates/{structures,ops,renderer}/src that holds a kernel. Its name is the folder's, on
-every level.
+every level. A folder under crates/core/src that holds a kernel is machinery which operators share: it has the same
+files there, and no rooms in Python.
 """
 
 from __future__ import annotations
@@ -13,10 +14,14 @@ import argparse
 import difflib
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("structures", "ops", "renderer")
+MACHINERY = "core"
 
 
 class Room(NamedTuple):
@@ -67,20 +72,28 @@ class Operator(NamedTuple):
         python = self.python()
         return python.relative_to(own).parts[0] if python.is_relative_to(own) else self.package
 
+    def _native_rooms(self) -> list[Room]:
+        return [
+            Room("contract", self.native("mod.rs")),
+            Room("CPU", self.native("cpu.rs")),
+            Room("launcher", self.native("cuda.rs")),
+            Room("shared struct", self.native(f"{self.name}.h")),
+            Room("kernel", self.native(f"{self.name}.cu")),
+            Room("PTX", self.native(f"{self.name}.ptx")),
+        ]
+
     def rooms(self) -> list[Room]:
         """Every level, in reading order from Python to the kernel, then what surrounds it."""
-        home, package, name = self._home(), self.package, self.name
+        package, name = self.package, self.name
+        if package == MACHINERY:
+            return [*self._native_rooms(), Room("test", ROOT / f"crates/emulator/tests/{name}.rs")]
+        home = self._home()
         return [
             Room("page", ROOT / f"docs/{home}/{name}.md"),
             Room("Python", self.python()),
             Room("definition", self.reference()),
             Room("binding", ROOT / f"crates/python/src/{package}/{name}.rs"),
-            Room("contract", self.native("mod.rs")),
-            Room("CPU", self.native("cpu.rs")),
-            Room("launcher", self.native("cuda.rs")),
-            Room("shared struct", self.native(f"{name}.h")),
-            Room("kernel", self.native(f"{name}.cu")),
-            Room("PTX", self.native(f"{name}.ptx")),
+            *self._native_rooms(),
             Room("test", ROOT / f"tests/{home}/test_{name}.py"),
             Room("bench", ROOT / f"benches/{home}/bench_{name}.py"),
         ]
@@ -88,9 +101,18 @@ class Operator(NamedTuple):
 
 def operators() -> list[Operator]:
     """Every operator of the project, by package and name."""
+    return _with_kernels(PACKAGES)
+
+
+def machinery() -> list[Operator]:
+    """What the operators share, by the same shape."""
+    return _with_kernels([MACHINERY])
+
+
+def _with_kernels(packages: Iterable[str]) -> list[Operator]:
     return [
         Operator(package, folder.name)
-        for package in PACKAGES
+        for package in packages
         for folder in sorted((ROOT / "crates" / package / "src").glob("*/"))
         if any(folder.glob("*.cu"))
     ]
@@ -101,7 +123,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name")
     name = parser.parse_args().name
-    found = {operator.name: operator for operator in operators()}
+    found = {operator.name: operator for operator in [*operators(), *machinery()]}
     if name not in found:
         near = difflib.get_close_matches(name, found, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(found)}"

@@ -13,7 +13,9 @@ pub mod geometry;
 pub mod inverse;
 pub mod launch;
 pub mod pool;
+pub mod scan;
 pub mod simd;
+pub mod sort;
 pub mod tensor;
 pub mod tree;
 

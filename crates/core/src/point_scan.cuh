@@ -3,12 +3,6 @@
 #pragma once
 #include "clouds.cuh"
 
-// The distance so far with the difference along one more axis; `norm` as everywhere: squared for 2.
-inline __device__ float accumulate(int norm, float x, float d) { return norm == 2 ? __fmaf_rn(x, x, d) : fabsf(x) + d; }
-inline __device__ double accumulate(int norm, double x, double d) {
-    return norm == 2 ? __fma_rn(x, x, d) : fabs(x) + d;
-}
-
 template <typename T>
 __device__ T distance(int norm, int64_t dimension, const T* a, const T* b) {
     T d = 0;

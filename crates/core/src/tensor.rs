@@ -102,7 +102,8 @@ macro_rules! element {
         impl Element for $rust { const DTYPE: DType = DType::$tag; }
     )* };
 }
-element!(f32 => F32, f64 => F64, i64 => I64, i32 => I32, u8 => U8);
+// Torch computes little with uint32: numbers without a sign travel as the bits of int32.
+element!(f32 => F32, f64 => F64, i64 => I64, i32 => I32, u32 => I32, u8 => U8);
 
 /// float32 or float64: what geometry is computed in.
 pub trait Real: Element + PartialOrd + Default {

@@ -22,7 +22,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Every point finds itself first, so one more than K are asked for.
     let (mut dists, mut idx) = (vec![0.0_f32; count * (k + 1)], vec![0_i64; count * (k + 1)]);
     let cloud = Tensor::from_slice("example", &points, &[1, count, 3])?.with_threads(threads());
-    let inputs = knn::Inputs { p1: cloud, p2: cloud, lengths1: None, lengths2: None, norm: Norm::SquaredL2, k: k + 1 };
+    let inputs = knn::Inputs {
+        p1: cloud,
+        p2: cloud,
+        lengths1: None,
+        lengths2: None,
+        trees: None,
+        norm: Norm::SquaredL2,
+        k: k + 1,
+    };
     let slots = [1, count, k + 1];
     knn::forward(
         &inputs,

@@ -8,3 +8,4 @@ pub mod interp_face_attrs;
 pub mod knn;
 pub mod mesh_face_areas_normals;
 pub mod packed_to_padded;
+pub mod point_index;

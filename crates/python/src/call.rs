@@ -22,6 +22,7 @@ pyo3::create_exception!(patina3d.core, DeviceError, PyRuntimeError, "The device 
 struct Torch {
     tensor: Py<PyAny>,
     int64: Py<PyAny>,
+    int32: Py<PyAny>,
     uint8: Py<PyAny>,
     get_num_threads: Py<PyAny>,
     /// torch >= 2.10.
@@ -50,6 +51,7 @@ impl Torch {
                 exchange: exchange_api(&tensor)?,
                 tensor: tensor.unbind(),
                 int64: torch.getattr("int64")?.unbind(),
+                int32: torch.getattr("int32")?.unbind(),
                 uint8: torch.getattr("uint8")?.unbind(),
                 get_num_threads: torch.getattr("get_num_threads")?.unbind(),
                 to_dlpack: py.import("torch.utils.dlpack")?.getattr("to_dlpack")?.unbind(),
@@ -155,6 +157,15 @@ impl<'py> Call<'py> {
         sizes: &[usize],
     ) -> PyResult<(Bound<'py, PyAny>, TensorMut<'py>)> {
         self.empty(like, sizes, Some(&self.torch.int64))
+    }
+
+    /// A new tensor of 32-bit numbers on the device of `like`.
+    pub(crate) fn empty_number(
+        &self,
+        like: &Bound<'py, PyAny>,
+        sizes: &[usize],
+    ) -> PyResult<(Bound<'py, PyAny>, TensorMut<'py>)> {
+        self.empty(like, sizes, Some(&self.torch.int32))
     }
 
     /// Scratch memory on the device of `like`; keep the object until the kernels are launched (torch's allocator then

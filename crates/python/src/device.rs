@@ -15,6 +15,8 @@ static EMULATE: AtomicBool = AtomicBool::new(false);
 
 /// Every module of kernels, for the load check.
 const MODULES: &[&Module] = &[
+    &patina3d_core::scan::MODULE,
+    &patina3d_core::sort::MODULE,
     &patina3d_ops::ball_query::MODULE,
     &patina3d_ops::chamfer::MODULE,
     &patina3d_ops::interp_face_attrs::MODULE,
@@ -23,6 +25,7 @@ const MODULES: &[&Module] = &[
     &patina3d_ops::packed_to_padded::MODULE,
     &patina3d_renderer::blending::MODULE,
     &patina3d_renderer::rasterize_meshes::MODULE,
+    &patina3d_ops::point_index::MODULE,
 ];
 
 /// Whether CPU tensors run through the CUDA launchers and the emulated kernels.

@@ -5,7 +5,7 @@
 use std::cell::Cell;
 
 use patina3d_core::geometry::Scalar;
-use patina3d_core::{Device, Element, Gpu, Tensor, TensorMut, install_emulator};
+use patina3d_core::{Device, DevicePtr, Element, Gpu, Tensor, TensorMut, install_emulator};
 use patina3d_emulator::{Order, launch_in};
 
 pub const ORDERS: [Order; 3] = [Order::Forward, Order::Reversed, Order::Shuffled(7)];
@@ -19,6 +19,17 @@ pub fn emulated(order: Order) -> Device {
     install_emulator(|kernel, grid, block, shared, params| launch_in(ORDER.get(), kernel, grid, block, shared, params));
     ORDER.set(order);
     Device::Gpu(Gpu::Emulated)
+}
+
+/// The same, for what takes no tensors.
+pub fn emulated_gpu(order: Order) -> Gpu {
+    emulated(order);
+    Gpu::Emulated
+}
+
+/// As kernels receive it; they may write.
+pub fn pointer<T>(values: &mut [T]) -> DevicePtr {
+    DevicePtr(values.as_mut_ptr() as u64)
 }
 
 pub fn tensor<'a, T: Element>(values: &'a [T], sizes: &[usize], device: Device) -> Tensor<'a> {

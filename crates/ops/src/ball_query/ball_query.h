@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the launcher hands to every kernel of ball_query.cu; cuda.rs declares the same struct.
 #pragma once
-#include "cuda.cuh"
+#include "tree.cuh"
 
 struct BallQueryParams {
     const void* p1;           // (N, P1, D)
@@ -10,6 +10,7 @@ struct BallQueryParams {
     const int64_t* lengths2;  // (N,) or null
     void* dists;              // (N, P1, K)
     int64_t* idx;             // (N, P1, K)
+    DeviceTree tree;          // over p2, for the kernels that search one
     int64_t n;
     int64_t num_p1;
     int64_t num_p2;
@@ -19,4 +20,4 @@ struct BallQueryParams {
     double limit;  // squared distances below it are in the ball
 };
 
-PATINA3D_LAYOUT(BallQueryParams, p1, p2, lengths1, lengths2, dists, idx, n, num_p1, num_p2, d, k, tile, limit)
+PATINA3D_LAYOUT(BallQueryParams, p1, p2, lengths1, lengths2, dists, idx, tree, n, num_p1, num_p2, d, k, tile, limit)

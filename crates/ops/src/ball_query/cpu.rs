@@ -23,23 +23,25 @@ pub(super) fn forward<T: Number>(x: &Inputs<'_>, sizes: Sizes, threads: usize, o
         return Ok(());
     }
     let (lengths1, lengths2) = (lengths(x.lengths1.as_ref(), n, p1)?, lengths(x.lengths2.as_ref(), n, p2)?);
-    let ways = [Way { queries, lengths1: &lengths1, points, lengths2: &lengths2 }];
+    let trees = x.checked_trees()?.map_or(Ok(Vec::new()), |trees| (0..n).map(|cloud| trees.cloud(cloud)).collect())?;
+    let ways = [Way { queries, lengths1: &lengths1, points, lengths2: &lengths2, trees: &trees }];
     let rows = vec![Rows { dists, idx }];
     let metric = Metric { norm: Norm::SquaredL2, d, k, within: Some(x.limit()) };
     pool::run(threads, cost([n, p1, p2, d]), |threads| match x.order {
         Order::Nearest => search(threads, metric, &ways, rows),
         Order::Index => {
-            let layout = |queries: &[T], points: &[T]| choice::layout(metric, queries, points, threads);
-            search_with(threads, metric, &ways, rows, layout, find);
+            let choose = |queries: &[T], points: &[T], kept| choice::layout(metric, queries, points, kept, threads);
+            search_with(threads, metric, &ways, rows, choose, find);
         }
     });
     Ok(())
 }
 
 /// Fills a block with the first points.
-fn find<T: Number>(layout: &Layout<T>, block: Block<'_, T>) {
+fn find<T: Number>(layout: &Layout<'_, T>, block: Block<'_, T>) {
     match layout {
         Layout::Tiles(tiles) => simd::dispatch(scan::Scan { block, tiles }),
-        Layout::Tree(tree) => simd::dispatch(tree::Search { block, tree }),
+        Layout::Tree(tree) => simd::dispatch(tree::Search { block, tree: tree.view() }),
+        Layout::Kept(tree) => simd::dispatch(tree::Search { block, tree: *tree }),
     }
 }

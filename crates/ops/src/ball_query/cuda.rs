@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Grid, block, arguments. The nearest are found by the search of [`crate::knn`] with the radius as its bound.
 
-use patina3d_core::{DevicePtr, Gpu, Result};
+use patina3d_core::tree::DeviceTree;
+use patina3d_core::{DevicePtr, Gpu, Grid, Result};
 
 use super::{Inputs, MODULE, Order, Outputs, Sizes};
 use crate::knn;
+use crate::knn::cuda::{THREADS, TREE_LISTS, list, tiled};
 
 patina3d_core::shared_struct! {
     /// `ball_query.h` says what each field is.
@@ -15,6 +17,7 @@ patina3d_core::shared_struct! {
         pub lengths2: DevicePtr,
         pub dists: DevicePtr,
         pub idx: DevicePtr,
+        pub tree: DeviceTree,
         pub n: i64,
         pub num_p1: i64,
         pub num_p2: i64,
@@ -37,22 +40,30 @@ fn first(gpu: Gpu, x: &Inputs<'_>, sizes: Sizes, dists: DevicePtr, idx: DevicePt
     if sizes.k == 0 {
         return Ok(());
     }
-    let kernel = format!("ball_query_forward_{}", x.p1.dtype().suffix());
-    let (grid, tile) = knn::cuda::tiled(&kernel, sizes, x.p1.dtype().bytes())?;
-    let params = BallQueryParams {
+    let (dtype, bytes) = (x.p1.dtype().suffix(), x.p1.dtype().bytes());
+    let mut params = BallQueryParams {
         p1: x.p1.device_ptr(),
         p2: x.p2.device_ptr(),
         lengths1: DevicePtr::of(x.lengths1),
         lengths2: DevicePtr::of(x.lengths2),
         dists,
         idx,
+        tree: DeviceTree::default(),
         n: sizes.n as i64,
         num_p1: sizes.p1 as i64,
         num_p2: sizes.p2 as i64,
         d: sizes.d as i64,
         k: sizes.k as i64,
-        tile,
+        tile: 0,
         limit: x.limit(),
     };
+    if let Some(trees) = x.checked_trees()? {
+        params.tree = trees.on_device();
+        let kernel = format!("ball_query_forward_tree_{}_{dtype}", list(&TREE_LISTS, sizes.k));
+        return gpu.launch(&MODULE, &kernel, Grid::per_element(&kernel, sizes.n * sizes.p1, THREADS)?, &params);
+    }
+    let kernel = format!("ball_query_forward_{dtype}");
+    let (grid, tile) = tiled(&kernel, sizes, bytes)?;
+    params.tile = tile;
     gpu.launch(&MODULE, &kernel, grid, &params)
 }

@@ -14,6 +14,7 @@ use patina3d_core::geometry::{Scalar, greater};
 use patina3d_core::{DType, Device, Error, Module, Result, Tensor};
 
 use crate::knn::{self, Clouds, Norm, check_clouds, check_count, check_slots};
+use crate::point_index::{Checked, Trees};
 
 pub use crate::knn::{Outputs, Sizes};
 
@@ -40,6 +41,8 @@ pub struct Inputs<'a> {
     pub lengths1: Option<Tensor<'a>>,
     /// How many points of each cloud count, (N,) int64; absent means all. Values are clamped to [0, P2].
     pub lengths2: Option<Tensor<'a>>,
+    /// Trees over `p2` with `lengths2`, if they have been built already.
+    pub trees: Option<Trees<'a>>,
     /// Points to keep, any number.
     pub k: usize,
     /// At least 0; may be infinite.
@@ -64,8 +67,13 @@ impl Inputs<'_> {
 impl<'a> Inputs<'a> {
     /// The search that finds the nearest, the limit aside.
     fn neighbours(&self) -> knn::Inputs<'a> {
-        let Self { p1, p2, lengths1, lengths2, k, .. } = *self;
-        knn::Inputs { p1, p2, lengths1, lengths2, norm: Norm::SquaredL2, k }
+        let Self { p1, p2, lengths1, lengths2, trees, k, .. } = *self;
+        knn::Inputs { p1, p2, lengths1, lengths2, trees, norm: Norm::SquaredL2, k }
+    }
+
+    /// The trees, if they fit.
+    fn checked_trees(&self) -> Result<Option<Checked<'a>>> {
+        self.trees.map(|trees| trees.check(OPERATOR, "p2", &self.p2)).transpose()
     }
 }
 
@@ -75,6 +83,7 @@ pub fn check(x: &Inputs<'_>) -> Result<Sizes> {
     let points = Clouds { points: ("p2", "(N, P2, D)", &x.p2), lengths: ("lengths2", x.lengths2.as_ref()) };
     let (n, p1, p2, d) = check_clouds(OPERATOR, [centres, points])?;
     check_count(OPERATOR, "p2", p2)?;
+    x.checked_trees()?;
     check_slots(OPERATOR, n, p1, x.k)?;
     if x.radius.is_nan() || x.radius < 0.0 {
         return Err(Error::value(OPERATOR, "radius", "at least 0", x.radius.to_string()));

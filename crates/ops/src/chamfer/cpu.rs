@@ -24,8 +24,8 @@ pub(super) fn forward<T: Number>(x: &Inputs<'_>, sizes: Sizes, threads: usize, o
     let rows_x = Rows { dists: out.x.dists.as_mut_slice::<T>()?, idx: out.x.idx.as_mut_slice()? };
     let rows_y = Rows { dists: out.y.dists.as_mut_slice::<T>()?, idx: out.y.idx.as_mut_slice()? };
     let metric = Metric { norm: x.norm, d, k: 1, within: None };
-    let from_x = Way { queries: of_x, lengths1: &x_lengths, points: of_y, lengths2: &y_lengths };
-    let from_y = Way { queries: of_y, lengths1: &y_lengths, points: of_x, lengths2: &x_lengths };
+    let from_x = Way { queries: of_x, lengths1: &x_lengths, points: of_y, lengths2: &y_lengths, trees: &[] };
+    let from_y = Way { queries: of_y, lengths1: &y_lengths, points: of_x, lengths2: &x_lengths, trees: &[] };
     let trees = x_lengths.iter().zip(&y_lengths).any(|(&x, &y)| {
         x.min(y) * size_of::<T>() >= TREE_BYTES && tree_is_quicker(x, y, d, 1) && tree_is_quicker(y, x, d, 1)
     });

@@ -33,8 +33,9 @@ patina3d_core::shared_struct! {
 
 pub(super) fn forward(gpu: Gpu, x: &Inputs<'_>, sizes: Sizes, out: &mut Outputs<'_>) -> Result<()> {
     let Sizes { n, p1, p2, d } = sizes;
-    let from_x = knn::Inputs { p1: x.x, p2: x.y, lengths1: x.x_lengths, lengths2: x.y_lengths, norm: x.norm, k: 1 };
-    let from_y = knn::Inputs { p1: x.y, p2: x.x, lengths1: x.y_lengths, lengths2: x.x_lengths, norm: x.norm, k: 1 };
+    let (norm, trees) = (x.norm, None);
+    let from_x = knn::Inputs { p1: x.x, p2: x.y, lengths1: x.x_lengths, lengths2: x.y_lengths, trees, norm, k: 1 };
+    let from_y = knn::Inputs { p1: x.y, p2: x.x, lengths1: x.y_lengths, lengths2: x.x_lengths, trees, norm, k: 1 };
     let search = |way, p1, p2, nearest: &Nearest<'_>| {
         let sizes = knn::Sizes { n, p1, p2, d, k: 1 };
         knn::cuda::forward(gpu, &way, sizes, None, nearest.dists.device_ptr(), nearest.idx.device_ptr())

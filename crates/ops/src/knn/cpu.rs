@@ -12,7 +12,7 @@ use std::cmp::Ordering;
 
 use patina3d_core::geometry::Scalar;
 use patina3d_core::simd::{self, Vectorised};
-use patina3d_core::tree::PointTree;
+use patina3d_core::tree::{PointTree, Tree};
 use patina3d_core::{Result, Tensor, pool};
 
 use super::{Inputs, Norm, Outputs, Sizes};
@@ -156,12 +156,14 @@ pub(crate) fn distance<T: Number>(norm: Norm, a: &[T], b: &[T]) -> T {
 }
 
 /// How the points of a cloud are laid out for the search.
-pub(crate) enum Layout<T> {
+pub(crate) enum Layout<'a, T> {
     Tiles(Tiles<T>),
     Tree(PointTree<T>),
+    /// One that somebody else keeps.
+    Kept(Tree<'a, T>),
 }
 
-impl<T: Number> Layout<T> {
+impl<T: Number> Layout<'_, T> {
     fn new(points: &[T], d: usize, tree: bool, threads: usize) -> Self {
         if tree { Self::Tree(PointTree::new(points, d, threads)) } else { Self::Tiles(Tiles::new(points, d)) }
     }
@@ -169,7 +171,8 @@ impl<T: Number> Layout<T> {
     fn search(&self, block: Block<'_, T>) {
         match self {
             Self::Tiles(tiles) => simd::dispatch(brute_force::Search { block, tiles }),
-            Self::Tree(tree) => simd::dispatch(tree::Search { block, tree }),
+            Self::Tree(tree) => simd::dispatch(tree::Search { block, tree: tree.view() }),
+            Self::Kept(tree) => simd::dispatch(tree::Search { block, tree: *tree }),
         }
     }
 }
@@ -189,6 +192,8 @@ pub(crate) struct Way<'a, T> {
     /// (N, P2, D), and how many of each cloud count.
     pub(crate) points: &'a [T],
     pub(crate) lengths2: &'a [usize],
+    /// A tree over the points of each cloud, or nothing.
+    pub(crate) trees: &'a [Tree<'a, T>],
 }
 
 /// What all ways of a search share.
@@ -225,22 +230,24 @@ impl<T: Number> Rows<'_, T> {
 }
 
 /// The nearest of all ways at once, to be called in the pool: no way waits for another.
-pub(crate) fn search<T: Number>(threads: usize, metric: Metric, ways: &[Way<'_, T>], rows: Vec<Rows<'_, T>>) {
+pub(crate) fn search<'a, T: Number>(threads: usize, metric: Metric, ways: &[Way<'a, T>], rows: Vec<Rows<'_, T>>) {
     let Metric { d, k, .. } = metric;
-    let layout = |queries: &[T], points: &[T]| {
-        Layout::new(points, d, tree_is_quicker(queries.len() / d, points.len() / d, d, k), threads)
+    let layout = |queries: &[T], points: &[T], kept: Option<Tree<'a, T>>| match kept {
+        Some(tree) => Layout::Kept(tree),
+        None => Layout::new(points, d, tree_is_quicker(queries.len() / d, points.len() / d, d, k), threads),
     };
     search_with(threads, metric, ways, rows, layout, Layout::search);
 }
 
-/// A search that lays out the points of a cloud for its queries by `layout`, and fills blocks by `find`.
-pub(crate) fn search_with<T: Number>(
+/// A search for which `layout` lays out the points of a cloud, given queries, points and the tree that somebody keeps, and
+/// `find` fills blocks.
+pub(crate) fn search_with<'a, T: Number>(
     threads: usize,
     metric: Metric,
-    ways: &[Way<'_, T>],
+    ways: &[Way<'a, T>],
     rows: Vec<Rows<'_, T>>,
-    layout: impl Fn(&[T], &[T]) -> Layout<T> + Send + Sync,
-    find: impl Fn(&Layout<T>, Block<'_, T>) + Send + Sync,
+    layout: impl Fn(&[T], &[T], Option<Tree<'a, T>>) -> Layout<'a, T> + Send + Sync,
+    find: impl Fn(&Layout<'a, T>, Block<'_, T>) + Send + Sync,
 ) {
     let Metric { norm, d, k, within } = metric;
     let clouds = ways.first().map_or(0, |way| way.lengths1.len());
@@ -253,11 +260,12 @@ pub(crate) fn search_with<T: Number>(
         }
     }
     // For the clouds of the first way, then those of the next.
-    let mut layouts: Vec<Option<Layout<T>>> = (0..ways.len() * clouds).map(|_| None).collect();
+    let mut layouts: Vec<Option<Layout<'_, T>>> = (0..ways.len() * clouds).map(|_| None).collect();
     pool::for_each_chunk(threads, &mut layouts, 1, |i, made| {
         let (way, cloud) = (&ways[i / clouds], i % clouds);
         let queries = cloud_of(way.queries, way.lengths1, cloud, d);
-        made[0] = Some(layout(queries, cloud_of(way.points, way.lengths2, cloud, d)));
+        let points = cloud_of(way.points, way.lengths2, cloud, d);
+        made[0] = Some(layout(queries, points, way.trees.get(cloud).copied()));
     });
     pool::for_each_chunk(threads, &mut work, 1, |_, piece| {
         let (way, cloud, first, rows) = &mut piece[0];
@@ -287,7 +295,8 @@ pub(super) fn forward<T: Number>(x: &Inputs<'_>, sizes: Sizes, threads: usize, o
         return Ok(());
     }
     let (lengths1, lengths2) = (lengths(x.lengths1.as_ref(), n, p1)?, lengths(x.lengths2.as_ref(), n, p2)?);
-    let way = Way { queries, lengths1: &lengths1, points, lengths2: &lengths2 };
+    let trees = x.checked_trees()?.map_or(Ok(Vec::new()), |trees| (0..n).map(|cloud| trees.cloud(cloud)).collect())?;
+    let way = Way { queries, lengths1: &lengths1, points, lengths2: &lengths2, trees: &trees };
     pool::run(threads, cost([n, p1, p2, d]), |threads| {
         search(threads, Metric { norm: x.norm, d, k, within: None }, &[way], vec![Rows { dists, idx }]);
     });

@@ -2,15 +2,17 @@
 //! Grid, block, arguments.
 
 use patina3d_core::inverse::Inverse;
+use patina3d_core::tree::DeviceTree;
 use patina3d_core::{DevicePtr, Gpu, Grid, Result};
 
 use super::{GradInputs, Gradients, Inputs, MODULE, Norm, Sizes};
 
-const THREADS: u32 = 128;
+pub(crate) const THREADS: u32 = 128;
 /// Bytes of p2 that a block keeps on chip.
 const TILE_BYTES: usize = 16 * 1024;
-/// The sizes of the neighbour lists that live in registers.
+/// The sizes of the neighbour lists that live in registers, by brute force and down a tree.
 const LISTS: [usize; 5] = [1, 4, 8, 16, 32];
+pub(crate) const TREE_LISTS: [usize; 3] = [1, 8, 32];
 
 patina3d_core::shared_struct! {
     /// `knn.h` says what each field is.
@@ -25,6 +27,7 @@ patina3d_core::shared_struct! {
         pub grad_p1: DevicePtr,
         pub grad_p2: DevicePtr,
         pub inverse: Inverse,
+        pub tree: DeviceTree,
         pub n: i64,
         pub num_p1: i64,
         pub num_p2: i64,
@@ -51,6 +54,7 @@ impl KnnParams {
             grad_p1: absent,
             grad_p2: absent,
             inverse: Inverse::default(),
+            tree: DeviceTree::default(),
             n: sizes.n as i64,
             num_p1: sizes.p1 as i64,
             num_p2: sizes.p2 as i64,
@@ -93,12 +97,20 @@ pub(crate) fn forward(
     params.idx = idx;
     params.limit = within.unwrap_or(f64::INFINITY);
     params.limited = i32::from(within.is_some());
-    let list = LISTS.into_iter().find(|&list| sizes.k <= list);
-    let how = list.map_or_else(|| "long_list".to_owned(), |list| format!("list{list}"));
-    let kernel = format!("knn_forward_{how}_{dtype}");
+    if let Some(trees) = x.checked_trees()? {
+        params.tree = trees.on_device();
+        let kernel = format!("knn_forward_tree_{}_{dtype}", list(&TREE_LISTS, sizes.k));
+        return gpu.launch(&MODULE, &kernel, Grid::per_element(&kernel, sizes.n * sizes.p1, THREADS)?, &params);
+    }
+    let kernel = format!("knn_forward_{}_{dtype}", list(&LISTS, sizes.k));
     let (grid, tile) = tiled(&kernel, sizes, bytes)?;
     params.tile = tile;
     gpu.launch(&MODULE, &kernel, grid, &params)
+}
+
+/// The name of the smallest list for K neighbours.
+pub(crate) fn list(sizes: &[usize], k: usize) -> String {
+    sizes.iter().find(|&&list| k <= list).map_or_else(|| "long_list".to_owned(), |list| format!("list{list}"))
 }
 
 pub(super) fn scratch_bytes(sizes: Sizes) -> usize {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// K nearest neighbours by brute force: one thread a query, the other cloud tile by tile through shared memory.
+// K nearest neighbours, one thread a query: by brute force, the other cloud tile by tile through shared memory, or down a
+// tree.
 #include "knn.h"
 #include "nearest_list.cuh"
 #include "point_scan.cuh"
+#include "tree.cuh"
 
 namespace {
 
@@ -28,6 +30,15 @@ __device__ void complete(const KnnParams& p, const T* query, const T* points, in
     }
 }
 
+// A row without a query.
+template <typename T>
+__device__ void leave_open(const KnnParams& p, T* dists, int64_t* idx) {
+    for (int64_t k = 0; k < p.k; ++k) {
+        dists[k] = 0;
+        idx[k] = padding(p);
+    }
+}
+
 template <typename T, typename List>
 __device__ void knn_forward(const KnnParams& p) {
     PATINA3D_DYNAMIC_SHARED(T, tile);
@@ -49,10 +60,58 @@ __device__ void knn_forward(const KnnParams& p) {
         list.store(dists, idx);
         complete(p, query, points, length, dists, idx);
     } else {
-        for (int64_t k = 0; k < p.k; ++k) {
-            dists[k] = 0;
-            idx[k] = padding(p);
+        leave_open(p, dists, idx);
+    }
+}
+
+// Keeps the nearest points of the leaves that it is shown.
+template <typename T, typename List, typename Metric>
+struct Candidates {
+    const Metric& metric;
+    const T* query;
+    List& list;
+
+    __device__ bool wants(T distance, const uint32_t* number) const {
+        return distance < list.worst || (distance == list.worst && *number < list.last);
+    }
+
+    __device__ void visit(const T* points, const uint32_t* ids) {
+        // One call of insert, which is long.
+        for (uint32_t wanted = wanted_in_leaf(metric, query, points, ids, *this); wanted != 0; wanted &= wanted - 1) {
+            const int lane = __ffs(wanted) - 1;
+            const T distance = distance_in_leaf(metric, query, points, lane);
+            if (wants(distance, ids + lane)) list.insert(distance, ids[lane]);
         }
+    }
+};
+
+template <typename T, typename List, typename Metric>
+__device__ void knn_forward_tree(const KnnParams& p, const Metric& metric) {
+    const int64_t row = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+    if (row >= p.n * p.num_p1) return;
+    const int64_t cloud = row / p.num_p1;
+    T* dists = static_cast<T*>(p.dists) + row * p.k;
+    int64_t* idx = p.idx + row * p.k;
+    if (row % p.num_p1 >= length_of(p.lengths1, cloud, p.num_p1)) return leave_open(p, dists, idx);
+    const T* query = static_cast<const T*>(p.p1) + row * p.d;
+    List list(p.k, dists, idx, T(p.limit));
+    Candidates<T, List, Metric> candidates = {metric, query, list};
+    tree_search(p.tree, cloud, metric, query, candidates);
+    list.store(dists, idx);
+    const T* points = static_cast<const T*>(p.p2) + cloud * p.num_p2 * p.d;
+    complete(p, query, points, length_of(p.lengths2, cloud, p.num_p2), dists, idx);
+}
+
+// Lists of the tree's search.
+template <typename T, int Capacity>
+using AnyOrder = RegisterList<T, Capacity, Offered::kAnyOrder>;
+
+template <typename T, typename List>
+__device__ void knn_forward_tree(const KnnParams& p) {
+    if (p.norm == 2 && p.d == 3) {
+        knn_forward_tree<T, List>(p, Metric<3, 2>{3, 2});
+    } else {
+        knn_forward_tree<T, List>(p, Metric<>{p.d, p.norm});
     }
 }
 
@@ -128,6 +187,18 @@ extern "C" __global__ void knn_forward_list8_f32(const KnnParams p) { knn_forwar
 extern "C" __global__ void knn_forward_list16_f32(const KnnParams p) { knn_forward<float, RegisterList<float, 16>>(p); }
 extern "C" __global__ void knn_forward_list32_f32(const KnnParams p) { knn_forward<float, RegisterList<float, 32>>(p); }
 extern "C" __global__ void knn_forward_long_list_f32(const KnnParams p) { knn_forward<float, LongList<float>>(p); }
+extern "C" __global__ void knn_forward_tree_list1_f32(const KnnParams p) {
+    knn_forward_tree<float, AnyOrder<float, 1>>(p);
+}
+extern "C" __global__ void knn_forward_tree_list8_f32(const KnnParams p) {
+    knn_forward_tree<float, AnyOrder<float, 8>>(p);
+}
+extern "C" __global__ void knn_forward_tree_list32_f32(const KnnParams p) {
+    knn_forward_tree<float, AnyOrder<float, 32>>(p);
+}
+extern "C" __global__ void knn_forward_tree_long_list_f32(const KnnParams p) {
+    knn_forward_tree<float, LongList<float>>(p);
+}
 extern "C" __global__ void knn_backward_p1_f32(const KnnParams p) { knn_backward_p1<float>(p); }
 extern "C" __global__ void knn_backward_p2_f32(const KnnParams p) { knn_backward_p2<float>(p); }
 
@@ -141,6 +212,18 @@ extern "C" __global__ void knn_forward_list32_f64(const KnnParams p) {
     knn_forward<double, RegisterList<double, 32>>(p);
 }
 extern "C" __global__ void knn_forward_long_list_f64(const KnnParams p) { knn_forward<double, LongList<double>>(p); }
+extern "C" __global__ void knn_forward_tree_list1_f64(const KnnParams p) {
+    knn_forward_tree<double, AnyOrder<double, 1>>(p);
+}
+extern "C" __global__ void knn_forward_tree_list8_f64(const KnnParams p) {
+    knn_forward_tree<double, AnyOrder<double, 8>>(p);
+}
+extern "C" __global__ void knn_forward_tree_list32_f64(const KnnParams p) {
+    knn_forward_tree<double, AnyOrder<double, 32>>(p);
+}
+extern "C" __global__ void knn_forward_tree_long_list_f64(const KnnParams p) {
+    knn_forward_tree<double, LongList<double>>(p);
+}
 extern "C" __global__ void knn_backward_p1_f64(const KnnParams p) { knn_backward_p1<double>(p); }
 extern "C" __global__ void knn_backward_p2_f64(const KnnParams p) { knn_backward_p2<double>(p); }
 

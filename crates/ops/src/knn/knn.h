@@ -2,6 +2,7 @@
 // What the launcher hands to every kernel of knn.cu; cuda.rs declares the same struct.
 #pragma once
 #include "inverse.cuh"
+#include "tree.cuh"
 
 struct KnnParams {
     const void* p1;           // (N, P1, D)
@@ -14,6 +15,7 @@ struct KnnParams {
     void* grad_p1;            // (N, P1, D)
     void* grad_p2;            // (N, P2, D)
     Inverse inverse;          // of idx: pairs are slots of the whole batch, targets its points of p2
+    DeviceTree tree;          // over p2; forward down a tree only
     int64_t n;
     int64_t num_p1;
     int64_t num_p2;
@@ -25,5 +27,5 @@ struct KnnParams {
     int limited;   // whether slots without a neighbour hold -1, for there may be such in every row
 };
 
-PATINA3D_LAYOUT(KnnParams, p1, p2, lengths1, lengths2, dists, idx, grad_dists, grad_p1, grad_p2, inverse, n, num_p1,
-                num_p2, d, k, tile, limit, norm, limited)
+PATINA3D_LAYOUT(KnnParams, p1, p2, lengths1, lengths2, dists, idx, grad_dists, grad_p1, grad_p2, inverse, tree, n,
+                num_p1, num_p2, d, k, tile, limit, norm, limited)

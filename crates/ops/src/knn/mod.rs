@@ -13,6 +13,8 @@ pub(crate) mod cuda;
 use patina3d_core::check::{argument, scratch};
 use patina3d_core::{DType, Device, Error, Module, Result, Tensor, TensorMut};
 
+use crate::point_index::{Checked, Trees};
+
 /// The name in errors.
 pub const OPERATOR: &str = "knn_points";
 
@@ -52,10 +54,19 @@ pub struct Inputs<'a> {
     pub lengths1: Option<Tensor<'a>>,
     /// How many points of each cloud count, (N,) int64; absent means all. Values are clamped to [0, P2].
     pub lengths2: Option<Tensor<'a>>,
+    /// Trees over `p2` with `lengths2`, if they have been built already.
+    pub trees: Option<Trees<'a>>,
     /// What distance means.
     pub norm: Norm,
     /// Neighbours to keep, any number.
     pub k: usize,
+}
+
+impl<'a> Inputs<'a> {
+    /// The trees, if they fit.
+    fn checked_trees(&self) -> Result<Option<Checked<'a>>> {
+        self.trees.map(|trees| trees.check(OPERATOR, "p2", &self.p2)).transpose()
+    }
 }
 
 /// The neighbours. Slots at and beyond `min(K, lengths2)` and rows at and beyond `lengths1` are 0.
@@ -182,6 +193,7 @@ pub fn check(x: &Inputs<'_>) -> Result<Sizes> {
     let points = Clouds { points: ("p2", "(N, P2, D)", &x.p2), lengths: ("lengths2", x.lengths2.as_ref()) };
     let (n, p1, p2, d) = check_clouds(OPERATOR, [queries, points])?;
     check_count(OPERATOR, "p2", p2)?;
+    x.checked_trees()?;
     check_slots(OPERATOR, n, p1, x.k)?;
     Ok(Sizes { n, p1, p2, d, k: x.k })
 }

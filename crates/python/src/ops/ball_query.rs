@@ -3,6 +3,7 @@ use patina3d_ops::ball_query::{self, Inputs, Order, Outputs};
 use patina3d_ops::knn;
 use pyo3::prelude::*;
 
+use super::point_index::trees;
 use crate::call::{Call, to_python};
 
 type Object<'py> = Bound<'py, PyAny>;
@@ -15,6 +16,9 @@ pub(crate) fn ball_query_forward<'py>(
     p2: &Object<'py>,
     lengths1: Option<&Object<'py>>,
     lengths2: Option<&Object<'py>>,
+    leaves: Option<&Object<'py>>,
+    boxes: Option<&Object<'py>>,
+    ids: Option<&Object<'py>>,
     k: i64,
     radius: f64,
     nearest: bool,
@@ -25,6 +29,7 @@ pub(crate) fn ball_query_forward<'py>(
         p2: call.input("p2", p2)?,
         lengths1: call.optional("lengths1", lengths1)?,
         lengths2: call.optional("lengths2", lengths2)?,
+        trees: trees(&call, [leaves, boxes, ids])?,
         k: knn::count(ball_query::OPERATOR, k).map_err(to_python)?,
         radius,
         order: if nearest { Order::Nearest } else { Order::Index },

@@ -7,6 +7,7 @@ mod interp_face_attrs;
 mod knn;
 mod mesh_face_areas_normals;
 mod packed_to_padded;
+mod point_index;
 
 use pyo3::prelude::*;
 
@@ -25,4 +26,6 @@ pub(crate) mod ops {
     use super::mesh_face_areas_normals::{mesh_face_areas_normals_backward, mesh_face_areas_normals_forward};
     #[pymodule_export]
     use super::packed_to_padded::{packed_to_padded, padded_to_packed};
+    #[pymodule_export]
+    use super::point_index::point_index_forward;
 }

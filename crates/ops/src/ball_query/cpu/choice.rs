@@ -2,7 +2,7 @@
 //! Scan or tree: a scan reads points until it has found K, a tree shows all in the ball and no others to speak of. Which is
 //! less follows from how many lie in a ball, and a few queries tell that.
 
-use patina3d_core::tree::PointTree;
+use patina3d_core::tree::{PointTree, Tree};
 
 use super::find;
 use crate::knn::cpu::brute_force::Tiles;
@@ -25,18 +25,33 @@ const DESCENT: f64 = 40_000.0;
 /// To take a point of the ball.
 const TAKE: f64 = 800.0;
 
-/// The points of a cloud, as it is quicker for its queries.
-pub(super) fn layout<T: Number>(metric: Metric, queries: &[T], points: &[T], threads: usize) -> Layout<T> {
-    let d = metric.d;
-    let tiles = Layout::Tiles(Tiles::new(points, d));
-    let few = queries.len().min(points.len()) < TREE_POINTS * d;
-    if few || d > TREE_DIMENSION || !tree_is_quicker(metric, queries, points, &tiles) {
+/// The points of a cloud, as it is quicker for its queries, be there a tree already or not.
+pub(super) fn layout<'a, T: Number>(
+    metric: Metric,
+    queries: &[T],
+    points: &[T],
+    kept: Option<Tree<'a, T>>,
+    threads: usize,
+) -> Layout<'a, T> {
+    let (num_queries, num_points) = (queries.len() / metric.d, points.len() / metric.d);
+    let few = num_queries.min(num_points) < TREE_POINTS;
+    if let (true, Some(tree)) = (few, kept) {
+        return Layout::Kept(tree);
+    }
+    let tiles = Layout::Tiles(Tiles::new(points, metric.d));
+    if few || metric.d > TREE_DIMENSION {
         return tiles;
     }
-    Layout::Tree(PointTree::new(points, d, threads))
+    let build = if kept.is_some() { 0.0 } else { BUILD * num_points as f64 / num_queries as f64 };
+    let (scan, in_ball) = sample(metric, queries, points, &tiles);
+    if scan < build + DESCENT + TAKE * in_ball {
+        return tiles;
+    }
+    kept.map_or_else(|| Layout::Tree(PointTree::new(points, metric.d, threads)), Layout::Kept)
 }
 
-fn tree_is_quicker<T: Number>(metric: Metric, queries: &[T], points: &[T], tiles: &Layout<T>) -> bool {
+/// For a query on average, the bytes that a scan reads and the number of points in the ball.
+fn sample<T: Number>(metric: Metric, queries: &[T], points: &[T], tiles: &Layout<'_, T>) -> (f64, f64) {
     let Metric { norm, d, k, within } = metric;
     let (num_queries, num_points) = (queries.len() / d, points.len() / d);
     let asked: Vec<T> = (0..SAMPLE).flat_map(|i| &queries[i * num_queries / SAMPLE * d..][..d]).copied().collect();
@@ -52,7 +67,5 @@ fn tree_is_quicker<T: Number>(metric: Metric, queries: &[T], points: &[T], tiles
         in_ball += share * num_points as f64 / SAMPLE as f64;
         scanned += (k as f64 / share).min(num_points as f64) / SAMPLE as f64;
     }
-    let scan = scanned * (d * size_of::<T>()) as f64;
-    let build = BUILD * num_points as f64 / num_queries as f64;
-    scan > build + DESCENT + TAKE * in_ball
+    (scanned * (d * size_of::<T>()) as f64, in_ball)
 }

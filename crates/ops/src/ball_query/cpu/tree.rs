@@ -3,7 +3,7 @@
 
 use patina3d_core::geometry::Scalar;
 use patina3d_core::simd::{Body, Simd};
-use patina3d_core::tree::{PointTree, Query, Visitor, WIDTH};
+use patina3d_core::tree::{Query, Tree, Visitor, WIDTH};
 
 use crate::knn::cpu::{Block, Number};
 
@@ -15,7 +15,7 @@ const LEAST: usize = 4 * WIDTH;
 /// Every query against the tree.
 pub(super) struct Search<'a, T> {
     pub(super) block: Block<'a, T>,
-    pub(super) tree: &'a PointTree<T>,
+    pub(super) tree: Tree<'a, T>,
 }
 
 impl<T: Number> Body<T> for Search<'_, T> {
@@ -55,7 +55,7 @@ struct First<'a, S: Simd<Real: Number>, const D: usize> {
     /// The candidates, and room for more.
     keys: &'a mut Vec<<S::Real as Number>::Key>,
     count: usize,
-    /// A higher index does not matter.
+    /// Only lower indices matter.
     last: u32,
     k: usize,
 }
@@ -64,6 +64,11 @@ impl<S: Simd<Real: Number>, const D: usize> Visitor<S> for First<'_, S, D> {
     #[inline(always)]
     fn bound(&self) -> S::Real {
         self.limit
+    }
+
+    #[inline(always)]
+    fn excludes(&self, _: S::Real, number: u32) -> bool {
+        number >= self.last
     }
 
     #[inline(always)]

@@ -30,8 +30,8 @@ fn found<T: Number>(way: Way<'_, T>, metric: Metric, both: bool, threads: usize)
         if both {
             every_pair::search(threads, metric, way, rows_of_queries, rows_of_points);
         } else {
-            let Way { queries, lengths1, points, lengths2 } = way;
-            let back = Way { queries: points, lengths1: lengths2, points: queries, lengths2: lengths1 };
+            let Way { queries, lengths1, points, lengths2, trees } = way;
+            let back = Way { queries: points, lengths1: lengths2, points: queries, lengths2: lengths1, trees };
             search(threads, metric, &[way, back], vec![rows_of_queries, rows_of_points]);
         }
     });
@@ -42,7 +42,7 @@ fn found<T: Number>(way: Way<'_, T>, metric: Metric, both: bool, threads: usize)
 fn compare<T: Number>(what: &str, queries: &[f64], points: &[f64], d: usize, lengths: [&[usize]; 2]) {
     let cast = |values: &[f64]| -> Vec<T> { values.iter().map(|&value| T::of(value)).collect() };
     let (queries, points) = (cast(queries), cast(points));
-    let way = Way { queries: &queries, lengths1: lengths[0], points: &points, lengths2: lengths[1] };
+    let way = Way { queries: &queries, lengths1: lengths[0], points: &points, lengths2: lengths[1], trees: &[] };
     for norm in [Norm::SquaredL2, Norm::L1] {
         let metric = Metric { norm, d, k: 1, within: None };
         let want = found(way, metric, false, 1);

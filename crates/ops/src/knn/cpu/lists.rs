@@ -15,7 +15,9 @@ pub(super) trait List<T: Number> {
     fn bound(&mut self, distances: &[T; GROUP]);
     /// Only candidates below this distance matter.
     fn worst(&self) -> T;
-    /// Takes a candidate that is below `worst`; says whether `worst` may have changed.
+    /// Only candidates before this key matter.
+    fn last(&self) -> T::Key;
+    /// Takes a candidate whose distance is at most `worst`; says whether `worst` may have changed.
     fn offer(&mut self, key: T::Key) -> bool;
     /// At most K keys in order.
     fn finish(self) -> Vec<T::Key>;
@@ -55,6 +57,11 @@ impl<T: Number, const SIZE: usize> List<T> for Sorted<T, SIZE> {
         self.worst
     }
 
+    #[inline(always)]
+    fn last(&self) -> T::Key {
+        self.keys[(self.k - 1) % SIZE]
+    }
+
     /// Each slot keeps its key, or takes its left neighbour's or the candidate: no branch, and no slot waits for another.
     #[inline(always)]
     fn offer(&mut self, key: T::Key) -> bool {
@@ -78,13 +85,13 @@ impl<T: Number, const SIZE: usize> List<T> for Sorted<T, SIZE> {
 /// Up to twice K candidates in any order; when there are so many, the best K are selected.
 pub(super) struct Selection<T: Number> {
     keys: Vec<T::Key>,
-    worst: T,
+    last: T::Key,
     k: usize,
 }
 
 impl<T: Number> List<T> for Selection<T> {
     fn new(k: usize, worst: T) -> Self {
-        Self { keys: Vec::new(), worst, k }
+        Self { keys: Vec::new(), last: T::key(worst, u32::MAX), k }
     }
 
     const NEEDS_BOUND: bool = false;
@@ -93,16 +100,24 @@ impl<T: Number> List<T> for Selection<T> {
 
     #[inline(always)]
     fn worst(&self) -> T {
-        self.worst
+        T::distance(self.last)
+    }
+
+    #[inline(always)]
+    fn last(&self) -> T::Key {
+        self.last
     }
 
     #[inline(always)]
     fn offer(&mut self, key: T::Key) -> bool {
+        if key >= self.last {
+            return false;
+        }
         self.keys.push(key);
         let full = self.keys.len() == 2 * self.k;
         if full {
             let (_, &mut last, _) = self.keys.select_nth_unstable(self.k - 1);
-            self.worst = T::distance(last);
+            self.last = last;
             self.keys.truncate(self.k);
         }
         full

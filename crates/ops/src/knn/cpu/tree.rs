@@ -3,7 +3,7 @@
 
 use patina3d_core::geometry::Scalar;
 use patina3d_core::simd::{Body, Simd};
-use patina3d_core::tree::{PointTree, Query, Visitor, WIDTH};
+use patina3d_core::tree::{Query, Tree, Visitor, WIDTH};
 
 use super::super::Norm;
 use super::lists::{List, Selection, Sorted};
@@ -12,7 +12,7 @@ use super::{Block, Number};
 /// Every query against the tree.
 pub(super) struct Search<'a, T> {
     pub(super) block: Block<'a, T>,
-    pub(super) tree: &'a PointTree<T>,
+    pub(super) tree: Tree<'a, T>,
 }
 
 impl<T: Number> Body<T> for Search<'_, T> {
@@ -68,6 +68,11 @@ impl<S: Simd<Real: Number>, L: List<S::Real>, const D: usize, const L1: bool> Vi
     fn bound(&self) -> S::Real {
         // Points come in any order: one at the distance of the last of the list may have a lower number.
         self.list.worst().next_up()
+    }
+
+    #[inline(always)]
+    fn excludes(&self, distance: S::Real, number: u32) -> bool {
+        distance >= self.list.worst() && S::Real::key(distance, number) > self.list.last()
     }
 
     #[inline(always)]

@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.autograd import Function
 
 from patina3d.core import _native, is_differentiated, register
-from patina3d.ops.knn import _KNN, KnnGradient, at_least_float32, check_types, knn_gather
+from patina3d.ops.knn import _KNN, KnnGradient, check_types, knn_gather
+from patina3d.ops.point_index import PointIndex, at_least_float32, searched
 
 __all__ = ["ball_query"]
 
@@ -20,6 +21,9 @@ def _fake_forward(
     p2: Tensor,
     lengths1: Tensor | None,
     lengths2: Tensor | None,
+    leaves: Tensor | None,
+    boxes: Tensor | None,
+    ids: Tensor | None,
     k: int,
     radius: float,
     nearest: bool,
@@ -29,8 +33,8 @@ def _fake_forward(
 
 
 _forward = register(
-    "ball_query_forward(Tensor p1, Tensor p2, Tensor? lengths1, Tensor? lengths2, SymInt k, float radius, bool nearest)"
-    " -> (Tensor, Tensor)",
+    "ball_query_forward(Tensor p1, Tensor p2, Tensor? lengths1, Tensor? lengths2, Tensor? leaves, Tensor? boxes,"
+    " Tensor? ids, SymInt k, float radius, bool nearest) -> (Tensor, Tensor)",
     _native.ops.ball_query_forward,
     _fake_forward,
 )
@@ -43,11 +47,14 @@ class _BallQuery(Function):
         p2: Tensor,
         lengths1: Tensor | None,
         lengths2: Tensor | None,
+        leaves: Tensor | None,
+        boxes: Tensor | None,
+        ids: Tensor | None,
         k: int,
         radius: float,
         nearest: bool,
     ) -> tuple[Tensor, Tensor]:
-        return _forward(p1, p2, lengths1, lengths2, k, radius, nearest)
+        return _forward(p1, p2, lengths1, lengths2, leaves, boxes, ids, k, radius, nearest)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
@@ -59,12 +66,12 @@ class _BallQuery(Function):
         p1, p2, lengths1, lengths2, idx = ctx.saved_tensors
         wanted = ctx.needs_input_grad[:2]
         grad1, grad2 = KnnGradient.apply(p1, p2, lengths1, lengths2, 2, idx, grads[0], *wanted)
-        return grad1, grad2, None, None, None, None, None
+        return grad1, grad2, None, None, None, None, None, None, None, None
 
 
 def ball_query(
     p1: Tensor,
-    p2: Tensor,
+    p2: Tensor | PointIndex,
     lengths1: Tensor | None = None,
     lengths2: Tensor | None = None,
     K: int = 500,
@@ -90,9 +97,11 @@ def ball_query(
 
     Args:
         p1: centres, (N, P1, D), any D >= 1. float32 or float64; float16 and bfloat16 are converted to float32.
-        p2: points to find, (N, P2, D), of the same device and, once converted, dtype.
+        p2: points to find, (N, P2, D), of the same device and, once converted, dtype; or a
+            :class:`~patina3d.ops.PointIndex` of them, for points that are searched again and again.
         lengths1: (N,) int64, how many centres of each cloud count; ``None`` means P1. Clamped to [0, P1].
         lengths2: (N,) int64, how many points of each cloud count; ``None`` means P2. Clamped to [0, P2].
+            Must be ``None`` for a ``PointIndex``, which has its own.
         K: points to keep of each ball; may exceed P2.
         radius: in the unit of the points, at least 0 (then balls are empty), may be infinite.
         return_nn: whether to gather the points' coordinates.
@@ -124,6 +133,7 @@ def ball_query(
         >>> ball_query(p1, p2, K=3, radius=1.0, order="nearest").dists[0, 0]
         tensor([0.0625, 0.2500, 0.0000])
     """
+    p2, lengths2, trees = searched("ball_query", "p2", p2, "lengths2", lengths2)
     check_types("ball_query", p1, p2, lengths1, lengths2, K=K)
     if not isinstance(radius, int | float | torch.SymInt | torch.SymFloat):
         raise TypeError(f"ball_query: radius must be a float, got {type(radius).__name__}")
@@ -131,7 +141,7 @@ def ball_query(
         raise ValueError(f"ball_query: order must be 'index' or 'nearest', got {order!r}")
     p1, p2 = at_least_float32(p1), at_least_float32(p2)
     find = _BallQuery.apply if is_differentiated(p1, p2) else _forward
-    dists, idx = find(p1, p2, lengths1, lengths2, K, radius, order == "nearest")
+    dists, idx = find(p1, p2, lengths1, lengths2, *trees, K, radius, order == "nearest")
     if not return_nn:
         return _KNN(dists, idx, None)
     found = torch.where((idx >= 0)[..., None], knn_gather(p2, idx.clamp(min=0)), 0)

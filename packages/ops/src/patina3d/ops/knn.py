@@ -8,11 +8,11 @@ from torch import Tensor
 from torch.autograd import Function
 
 from patina3d.core import _native, is_differentiated, register
+from patina3d.ops.point_index import PointIndex, at_least_float32, searched
 from patina3d.structures.rows import gather_rows
 
 __all__ = ["knn_gather", "knn_points"]
 
-_HALF = (torch.float16, torch.bfloat16)
 _MOST = 1 << 63
 
 
@@ -29,7 +29,15 @@ _KNN.__name__ = _KNN.__qualname__ = "KNN"
 
 
 def _fake_forward(
-    p1: Tensor, p2: Tensor, lengths1: Tensor | None, lengths2: Tensor | None, norm: int, k: int
+    p1: Tensor,
+    p2: Tensor,
+    lengths1: Tensor | None,
+    lengths2: Tensor | None,
+    leaves: Tensor | None,
+    boxes: Tensor | None,
+    ids: Tensor | None,
+    norm: int,
+    k: int,
 ) -> tuple[Tensor, Tensor]:
     shape = (p1.shape[0], p1.shape[1], k)
     return p1.new_empty(shape), p1.new_empty(shape, dtype=torch.int64)
@@ -50,7 +58,8 @@ def _fake_backward(
 
 
 _forward = register(
-    "knn_forward(Tensor p1, Tensor p2, Tensor? lengths1, Tensor? lengths2, int norm, SymInt k) -> (Tensor, Tensor)",
+    "knn_forward(Tensor p1, Tensor p2, Tensor? lengths1, Tensor? lengths2, Tensor? leaves, Tensor? boxes, Tensor? ids,"
+    " int norm, SymInt k) -> (Tensor, Tensor)",
     _native.ops.knn_forward,
     _fake_forward,
 )
@@ -65,13 +74,21 @@ _backward = register(
 class _KnnPoints(Function):
     @staticmethod
     def forward(
-        p1: Tensor, p2: Tensor, lengths1: Tensor | None, lengths2: Tensor | None, norm: int, k: int
+        p1: Tensor,
+        p2: Tensor,
+        lengths1: Tensor | None,
+        lengths2: Tensor | None,
+        leaves: Tensor | None,
+        boxes: Tensor | None,
+        ids: Tensor | None,
+        norm: int,
+        k: int,
     ) -> tuple[Tensor, Tensor]:
-        return _forward(p1, p2, lengths1, lengths2, norm, k)
+        return _forward(p1, p2, lengths1, lengths2, leaves, boxes, ids, norm, k)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-        p1, p2, lengths1, lengths2, ctx.norm, _ = inputs
+        p1, p2, lengths1, lengths2, _, _, _, ctx.norm, _ = inputs
         ctx.mark_non_differentiable(output[1])
         ctx.save_for_backward(p1, p2, lengths1, lengths2, output[1])
 
@@ -80,7 +97,7 @@ class _KnnPoints(Function):
         p1, p2, lengths1, lengths2, idx = ctx.saved_tensors
         wanted = ctx.needs_input_grad[:2]
         grad1, grad2 = KnnGradient.apply(p1, p2, lengths1, lengths2, ctx.norm, idx, grads[0], *wanted)
-        return grad1, grad2, None, None, None, None
+        return grad1, grad2, None, None, None, None, None, None, None
 
 
 class KnnGradient(Function):
@@ -152,7 +169,7 @@ def _valid(idx: Tensor, lengths1: Tensor | None, lengths2: Tensor | None, num_po
 
 def knn_points(
     p1: Tensor,
-    p2: Tensor,
+    p2: Tensor | PointIndex,
     lengths1: Tensor | None = None,
     lengths2: Tensor | None = None,
     norm: int = 2,
@@ -173,9 +190,11 @@ def knn_points(
 
     Args:
         p1: queries, (N, P1, D), any D >= 1. float32 or float64; float16 and bfloat16 are converted to float32.
-        p2: points to find, (N, P2, D), of the same device and, once converted, dtype.
+        p2: points to find, (N, P2, D), of the same device and, once converted, dtype; or a
+            :class:`~patina3d.ops.PointIndex` of them, which saves building a tree in each call.
         lengths1: (N,) int64, how many queries of each cloud count; ``None`` means P1. Clamped to [0, P1].
-        lengths2: (N,) int64, how many points of each cloud count; ``None`` means P2. Clamped to [0, P2].
+        lengths2: (N,) int64, how many points of each cloud count; ``None`` means P2. Clamped to [0, P2]. Must be
+            ``None`` for an index, which has its own.
         norm: 2 for squared Euclidean distances, 1 for sums of absolute differences.
         K: neighbours to keep; may exceed P2.
         version: accepted for compatibility; has no effect.
@@ -209,6 +228,7 @@ def knn_points(
         tensor([[[0, 2],
                  [2, 0]]])
     """
+    p2, lengths2, trees = searched("knn_points", "p2", p2, "lengths2", lengths2)
     plain = isinstance(p1, Tensor) and isinstance(p2, Tensor) and type(norm) is int and type(K) is int and K < _MOST
     if not plain or lengths1 is not None or lengths2 is not None:
         check_types("knn_points", p1, p2, lengths1, lengths2, norm=norm, K=K)
@@ -216,7 +236,7 @@ def knn_points(
         raise ValueError(f"knn_points: norm must be 1 or 2, got {norm}. Support for 1 or 2 norm.")
     p1, p2 = at_least_float32(p1), at_least_float32(p2)
     find = _KnnPoints.apply if is_differentiated(p1, p2) else _forward
-    dists, idx = find(p1, p2, lengths1, lengths2, norm, K)
+    dists, idx = find(p1, p2, lengths1, lengths2, *trees, norm, K)
     if not return_nn:
         return _KNN(dists, idx, None)
     points = None if lengths2 is None else lengths2.clamp(max=p2.shape[1])
@@ -237,11 +257,6 @@ def check_types(operator: str, p1: Any, p2: Any, lengths1: Any, lengths2: Any, *
     k = integers["K"]
     if isinstance(k, int) and k >= _MOST:
         raise ValueError(f"{operator}: K must be so small that the result can be addressed, got {k}")
-
-
-def at_least_float32(points: Tensor) -> Tensor:
-    """float16 and bfloat16 as float32, the rest as it is."""
-    return points.float() if points.dtype in _HALF else points
 
 
 def knn_gather(x: Tensor, idx: Tensor, lengths: Tensor | None = None) -> Tensor:
