@@ -92,8 +92,8 @@ def ball_query(
     every number of threads.
 
     A distance that equals the radius is outside. ``r^2`` is the radius rounded to the dtype of the points, squared with
-    one rounding; where that is 0 although the radius is not, points at the centre are still inside. Points at a distance
-    that is not below infinity (overflow, NaN) are in no ball, not even one of infinite radius.
+    one rounding; where that is 0 although the radius is not, points at the centre are still inside. Points at a
+    distance that is not below infinity (overflow, NaN) are in no ball, not even one of infinite radius.
 
     Args:
         p1: centres, (N, P1, D), any D >= 1. float32 or float64; float16 and bfloat16 are converted to float32.
@@ -110,18 +110,20 @@ def ball_query(
 
     Returns:
         A named tuple ``KNN(dists, idx, knn)``: ``dists`` (N, P1, K), squared; ``idx`` (N, P1, K) int64; ``knn``
-        (N, P1, K, D), or ``None`` without ``return_nn``. Slots without a point, and rows ``i >= lengths1[n]``, hold 0 in
-        ``dists`` and ``knn`` and -1 in ``idx``.
+        (N, P1, K, D), or ``None`` without ``return_nn``. Slots without a point, and rows ``i >= lengths1[n]``, hold 0
+        in ``dists`` and ``knn`` and -1 in ``idx``.
 
-    Differentiable in ``p1`` and ``p2`` through ``dists`` (twice and more) and, for ``p2``, through ``knn``; which points
-    are found is a constant. Gradients are summed in a fixed order. Forward mode raises ``NotImplementedError``.
+    Differentiable in ``p1`` and ``p2`` through ``dists`` (twice and more) and, for ``p2``, through ``knn``; which
+    points are found is a constant. Gradients are summed in a fixed order. Forward mode raises
+    ``NotImplementedError``.
 
     Raises:
         TypeError: an argument is no tensor or number, or has another dtype than stated.
         ValueError: shapes, devices, ``K``, ``radius`` or ``order`` do not fit.
 
     Cost: on the CPU the less of O(N P1 P2 D), which ends early in balls of more than K points, and a tree's
-    O(N (P1 + P2) log P2) and O(1) for each point of a ball; O(N P1 K) memory.
+    O(N (P1 + P2) log P2) and O(1) for each point of a ball; on CUDA the former, with an index the latter. O(N P1 K)
+    memory: ``K`` slots for each centre, however few are used.
 
     Example:
         >>> p1 = torch.tensor([[[0.0, 0.0], [9.0, 9.0]]])

@@ -103,7 +103,8 @@ class _KnnPoints(Function):
 class KnnGradient(Function):
     """The gradient of distances to the points ``idx``, none in slots where that is -1.
 
-    It is linear in ``grad_dists`` and, for the squared norm, in (p1, p2): its own gradient is itself."""
+    It is linear in ``grad_dists`` and, for the squared norm, in (p1, p2): its own gradient is itself.
+    """
 
     @staticmethod
     def forward(
