@@ -16,7 +16,7 @@ P = torch.rand(1, 4, 3)
 
 
 def find(p1: object, p2: object = P, lengths1: object = None, k: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
-    return _native.ops.knn_forward(p1, p2, lengths1, None, 2, k)
+    return _native.ops.knn_forward(p1, p2, lengths1, None, None, None, None, 2, k)
 
 
 def python(code: str, timeout: int = 300, **environment: str) -> str:

@@ -2,12 +2,13 @@
 """Native functions as torch operators."""
 
 import itertools
+from typing import Any
 
 import pytest
 import torch
 from torch.autograd import forward_ad
 
-from patina3d.core import is_differentiated, register
+from patina3d.core import distinct, is_differentiated, register
 
 numbers = itertools.count()
 
@@ -67,3 +68,40 @@ def test_is_differentiated_in_forward_mode():
         function(forward_ad.make_dual(torch.ones(1), torch.ones(1)))
     torch.func.grad(lambda x: function(x).sum())(torch.ones(1))
     assert seen == [True, True]
+
+
+class Product(torch.autograd.Function):
+    @staticmethod
+    def forward(x: torch.Tensor, y: torch.Tensor, factor: float) -> torch.Tensor:
+        return factor * x * y
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
+        ctx.factor = inputs[2]
+        ctx.save_for_backward(*inputs[:2])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        x, y = ctx.saved_tensors
+        return ctx.factor * grads[0] * y, ctx.factor * grads[0] * x, None
+
+
+def product(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return Product.apply(*distinct(x, y, 3.0))
+
+
+def test_one_tensor_as_two_inputs_of_a_compiled_function():
+    compiled = torch.compile(product, fullgraph=True, backend="aot_eager")
+    x, y = (torch.rand(3, requires_grad=True) for _ in range(2))
+    for inputs in ((x, x), (x, y), (x, x.detach())):
+        result, expected = compiled(*inputs), product(*inputs)
+        assert torch.equal(result, expected)
+        grads = (torch.autograd.grad(out.sum(), x)[0] for out in (result, expected))
+        torch.testing.assert_close(*grads)
+
+
+def test_distinct_passes_everything_through_outside_of_compiled_graphs():
+    x = torch.ones(1)
+    inputs = x, None, x, 2.0
+    assert all(given is taken for given, taken in zip(inputs, distinct(*inputs), strict=True))
+    assert distinct() == ()

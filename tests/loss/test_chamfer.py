@@ -13,7 +13,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from patina3d.core import _native
 from patina3d.loss import chamfer_distance
 from patina3d.loss._reference.chamfer import nearest_both_ways
-from patina3d.ops import knn_points
+from patina3d.ops import PointIndex, knn_points
+from patina3d.ops.point_index import NO_TREES
 from patina3d.structures import Pointclouds
 
 emulated = pytest.mark.emulated
@@ -369,10 +370,12 @@ def test_errors(error, message, arguments):
 def test_compile(device):
     batch = Batch(torch.float32, device)
     leaves = batch.x.requires_grad_(), batch.y.requires_grad_()
+    rest = batch.arguments(normals=True, lengths=True, weights=True)
+    del rest["x"], rest["y"]
 
     def loss(x: Tensor, y: Tensor) -> Tensor:
-        distances, normals = chamfer_distance(x, y, x_normals=batch.x_normals, y_normals=batch.y_normals)
-        return distances + normals
+        distances, normals = chamfer_distance(x, y, **rest)
+        return distances + normals + chamfer_distance(x, y, weights=batch.weights)[0]
 
     for dynamic in (False, True):
         compiled = torch.compile(loss, fullgraph=True, backend="aot_eager", dynamic=dynamic)
@@ -388,7 +391,7 @@ def both_ways(x: Tensor, y: Tensor, *lengths: Tensor | None, norm: int = 2) -> t
     """As the definition returns them, with gradients."""
     ends = lengths or (None, None)
     dists_x, dists_y = chamfer_distance(x, y, *ends, norm=norm, batch_reduction=None, point_reduction=None)[0]
-    _, idx_x, _, idx_y = torch.ops.patina3d.chamfer_forward(x.detach(), y.detach(), *ends, norm)
+    _, idx_x, _, idx_y = torch.ops.patina3d.chamfer_forward(x.detach(), y.detach(), *ends, *NO_TREES, *NO_TREES, norm)
     return dists_x, idx_x, dists_y, idx_y
 
 
@@ -405,8 +408,45 @@ def test_nearest_by_definition(d, norm, device):
                 torch.testing.assert_close(got, want, rtol=1e-13, atol=0)
 
 
+@emulated
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("norm", [1, 2])
+def test_an_index_changes_nothing(norm, dtype, device):
+    x, y = (torch.rand((3, size, 3), dtype=dtype, device=device, requires_grad=True) for size in (70, 90))
+    x_lengths, y_lengths = torch.tensor([70, 0, 31], device=device), torch.tensor([90, 12, 0], device=device)
+    normals = {f"{name}_normals": torch.rand_like(points, requires_grad=False) for name, points in (("x", x), ("y", y))}
+    for single in (False, True):
+        options = {**normals, "norm": norm, "single_directional": single}
+        want = chamfer_distance(x, y, x_lengths, y_lengths, **options)
+        gradients = torch.autograd.grad(want[0] + want[1], (x, y))
+        of_x, of_y = PointIndex(x, x_lengths), PointIndex(y, y_lengths)
+        for clouds in ((of_x, of_y), (x, of_y, x_lengths), (of_x, y, None, y_lengths)):
+            got = chamfer_distance(*clouds, **options)
+            for a, b in zip(got, want, strict=True):
+                assert torch.equal(a, b)
+            for a, b in zip(torch.autograd.grad(got[0] + got[1], (x, y)), gradients, strict=True):
+                assert torch.equal(a, b)
+
+
+@emulated
+def test_large_clouds_are_searched_by_trees_both_ways(device):
+    x, y = (torch.rand((1, size, 3), device=device) for size in (8200, 8300))
+    same_as_knn(x, y, (None, None))
+
+
+def test_errors_of_an_index():
+    index = PointIndex(X)
+    with pytest.raises(ValueError, match="chamfer_distance: y_lengths must be None where y is a PointIndex"):
+        chamfer_distance(X, index, y_lengths=torch.tensor([4]))
+    points = X.clone()
+    stale = PointIndex(points)
+    points.add_(1)
+    with pytest.raises(ValueError, match="chamfer_distance: x must be an index of points that did not change since"):
+        chamfer_distance(stale, X)
+
+
 def same_as_knn(x: Tensor, y: Tensor, lengths: tuple[Tensor | None, Tensor | None], norm: int = 2) -> None:
-    found = torch.ops.patina3d.chamfer_forward(x, y, *lengths, norm)
+    found = torch.ops.patina3d.chamfer_forward(x, y, *lengths, *NO_TREES, *NO_TREES, norm)
     want = (
         *knn_points(x, y, *lengths, norm=norm)[:2],
         *knn_points(y, x, *reversed(lengths), norm=norm)[:2],
@@ -592,8 +632,9 @@ def test_opcheck(device):
     batch = Batch(torch.float32, device)
     for ends in ((None, None), (batch.x_lengths, batch.y_lengths)):
         arguments = (batch.x, batch.y, *ends, 2)
-        torch.library.opcheck(torch.ops.patina3d.chamfer_forward.default, arguments)
-        dists_x, idx_x, dists_y, idx_y = torch.ops.patina3d.chamfer_forward(*arguments)
+        forward_arguments = (*arguments[:-1], *NO_TREES, *NO_TREES, 2)
+        torch.library.opcheck(torch.ops.patina3d.chamfer_forward.default, forward_arguments)
+        dists_x, idx_x, dists_y, idx_y = torch.ops.patina3d.chamfer_forward(*forward_arguments)
         for wanted in ((True, True), (False, True)):
             torch.library.opcheck(
                 torch.ops.patina3d.chamfer_backward.default, (*arguments, idx_x, idx_y, dists_x, dists_y, *wanted)
@@ -618,7 +659,7 @@ def test_forward_mode_is_an_error_not_zero():
 
 def test_the_bare_operators_have_no_derivative():
     leaf = (X + 1).requires_grad_()
-    dists_x, idx_x, dists_y, idx_y = torch.ops.patina3d.chamfer_forward(leaf, X, None, None, 2)
+    dists_x, idx_x, dists_y, idx_y = torch.ops.patina3d.chamfer_forward(leaf, X, None, None, *NO_TREES, *NO_TREES, 2)
     with pytest.raises(RuntimeError, match="patina3d::chamfer_forward has no derivative of its own"):
         dists_x.sum().backward()
     grads = torch.ones_like(dists_x), torch.ones_like(dists_y)

@@ -13,6 +13,7 @@ from patina3d.core import _native
 from patina3d.ops import knn_gather, knn_points
 from patina3d.ops._reference.knn import knn_points as reference
 from patina3d.ops.knn import _KNN
+from patina3d.ops.point_index import NO_TREES
 
 emulated = pytest.mark.emulated
 laws = settings(max_examples=15, deadline=None)
@@ -475,7 +476,7 @@ def test_backward_takes_an_index_out_of_range_for_an_empty_slot():
 def test_opcheck(device):
     p1, p2, lengths1, lengths2 = ragged(3, torch.float32, device)
     for ends in ((None, None), (lengths1, lengths2)):
-        torch.library.opcheck(torch.ops.patina3d.knn_forward.default, (p1, p2, *ends, 2, 3))
+        torch.library.opcheck(torch.ops.patina3d.knn_forward.default, (p1, p2, *ends, *NO_TREES, 2, 3))
         dists, idx, _ = knn_points(p1, p2, *ends, K=3)
         torch.library.opcheck(torch.ops.patina3d.knn_backward.default, (p1, p2, *ends, 2, idx, dists, True, False))
 
@@ -521,14 +522,14 @@ def test_forward_mode_is_an_error_not_zero():
 
 def test_the_bare_operators_have_no_derivative():
     leaf = (P + 1).requires_grad_()
-    dists, idx = torch.ops.patina3d.knn_forward(leaf, P, None, None, 2, 1)
+    dists, idx = torch.ops.patina3d.knn_forward(leaf, P, None, None, *NO_TREES, 2, 1)
     with pytest.raises(RuntimeError, match="patina3d::knn_forward has no derivative of its own"):
         dists.sum().backward()
     (gradient,) = torch.ops.patina3d.knn_backward(leaf, P, None, None, 2, idx, torch.ones(1, 4, 1), True, False)
     with pytest.raises(RuntimeError, match="patina3d::knn_backward has no derivative of its own"):
         gradient.sum().backward()
     with pytest.raises(RuntimeError, match=r"no derivative|setup_context"):
-        torch.func.grad(lambda a: torch.ops.patina3d.knn_forward(a, P, None, None, 2, 1)[0].sum())(P)
+        torch.func.grad(lambda a: torch.ops.patina3d.knn_forward(a, P, None, None, *NO_TREES, 2, 1)[0].sum())(P)
 
 
 # knn_gather.

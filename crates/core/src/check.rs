@@ -65,7 +65,7 @@ impl Argument<'_, '_> {
     }
 }
 
-/// Scratch memory: bytes, enough of them, on the device of another argument, aligned for any number.
+/// Scratch memory, where some is needed: bytes, enough of them, on the device of another argument, aligned for any number.
 pub fn scratch(
     operator: &'static str,
     scratch: &TensorMut<'_>,
@@ -74,12 +74,15 @@ pub fn scratch(
     like: &Tensor<'_>,
 ) -> Result<()> {
     const ALIGNMENT: u64 = 16;
+    if bytes == 0 {
+        return Ok(());
+    }
     let view = scratch.view();
     argument(operator, "scratch", &view).dtype(DType::U8)?.beside(name, like)?;
     if view.numel() < bytes {
         return Err(Error::value(operator, "scratch", format!("of at least {bytes} bytes"), view.numel().to_string()));
     }
-    if bytes > 0 && !view.device_ptr().0.is_multiple_of(ALIGNMENT) {
+    if !view.device_ptr().0.is_multiple_of(ALIGNMENT) {
         return Err(Error::value(operator, "scratch", format!("aligned to {ALIGNMENT} bytes"), "other memory"));
     }
     Ok(())

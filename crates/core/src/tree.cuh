@@ -10,9 +10,9 @@ constexpr int kMostTreeLevels = 8;  // of nodes
 
 // The trees of a batch of clouds, all of one layout.
 struct DeviceTree {
-    const void* points;              // (N, leaves, D, 16)
-    const void* boxes;               // (N, nodes, 2, D, 16), level by level from the root
-    const uint32_t* ids;             // (N, nodes + leaves, 16): least number in each box, then the points' numbers
+    void* points;                    // (N, leaves, D, 16)
+    void* boxes;                     // (N, nodes, 2, D, 16), level by level from the root
+    uint32_t* ids;                   // (N, nodes + leaves, 16): least number in each box, then the points' numbers
     int64_t first[kMostTreeLevels];  // node of each level
     int64_t leaves;
     int64_t nodes;

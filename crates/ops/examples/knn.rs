@@ -37,6 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         &mut knn::Outputs {
             dists: TensorMut::from_slice("example", &mut dists, &slots)?,
             idx: TensorMut::from_slice("example", &mut idx, &slots)?,
+            scratch: TensorMut::from_slice::<u8>("example", &mut [], &[0])?,
         },
     )?;
 

@@ -168,14 +168,18 @@ impl<'py> Call<'py> {
         self.empty(like, sizes, Some(&self.torch.int32))
     }
 
-    /// Scratch memory on the device of `like`; keep the object until the kernels are launched (torch's allocator then
-    /// reuses it in stream order).
+    /// Scratch memory on the device of `like`, if there must be some; keep the object until the kernels are launched
+    /// (torch's allocator then reuses it in stream order).
     pub(crate) fn scratch(
         &self,
         like: &Bound<'py, PyAny>,
         bytes: usize,
-    ) -> PyResult<(Bound<'py, PyAny>, TensorMut<'py>)> {
-        self.empty(like, &[bytes], Some(&self.torch.uint8))
+    ) -> PyResult<(Option<Bound<'py, PyAny>>, TensorMut<'py>)> {
+        if bytes == 0 {
+            return Ok((None, TensorMut::from_slice::<u8>(self.operator, &mut [], &[0]).map_err(to_python)?));
+        }
+        let (object, tensor) = self.empty(like, &[bytes], Some(&self.torch.uint8))?;
+        Ok((Some(object), tensor))
     }
 
     fn empty(

@@ -11,6 +11,7 @@ struct BallQueryParams {
     void* dists;              // (N, P1, K)
     int64_t* idx;             // (N, P1, K)
     DeviceTree tree;          // over p2, for the kernels that search one
+    const uint32_t* order;    // (N P1): the rows of p1 in the order of threads, or null; down a tree only
     int64_t n;
     int64_t num_p1;
     int64_t num_p2;
@@ -20,4 +21,5 @@ struct BallQueryParams {
     double limit;  // squared distances below it are in the ball
 };
 
-PATINA3D_LAYOUT(BallQueryParams, p1, p2, lengths1, lengths2, dists, idx, tree, n, num_p1, num_p2, d, k, tile, limit)
+PATINA3D_LAYOUT(BallQueryParams, p1, p2, lengths1, lengths2, dists, idx, tree, order, n, num_p1, num_p2, d, k, tile,
+                limit)

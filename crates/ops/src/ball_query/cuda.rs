@@ -2,11 +2,11 @@
 //! Grid, block, arguments. The nearest are found by the search of [`crate::knn`] with the radius as its bound.
 
 use patina3d_core::tree::DeviceTree;
-use patina3d_core::{DevicePtr, Gpu, Grid, Result};
+use patina3d_core::{DevicePtr, Gpu, Grid, Result, TensorMut};
 
 use super::{Inputs, MODULE, Order, Outputs, Sizes};
 use crate::knn;
-use crate::knn::cuda::{THREADS, TREE_LISTS, list, tiled};
+use crate::knn::cuda::{Descent, THREADS, TREE_LISTS, list, tiled};
 
 patina3d_core::shared_struct! {
     /// `ball_query.h` says what each field is.
@@ -18,6 +18,7 @@ patina3d_core::shared_struct! {
         pub dists: DevicePtr,
         pub idx: DevicePtr,
         pub tree: DeviceTree,
+        pub order: DevicePtr,
         pub n: i64,
         pub num_p1: i64,
         pub num_p2: i64,
@@ -29,14 +30,14 @@ patina3d_core::shared_struct! {
 }
 
 pub(super) fn forward(gpu: Gpu, x: &Inputs<'_>, sizes: Sizes, out: &mut Outputs<'_>) -> Result<()> {
-    let (dists, idx) = (out.dists.device_ptr(), out.idx.device_ptr());
+    let [dists, idx, scratch] = [&out.dists, &out.idx, &out.scratch].map(TensorMut::device_ptr);
     match x.order {
-        Order::Nearest => knn::cuda::forward(gpu, &x.neighbours(), sizes, Some(x.limit()), dists, idx),
-        Order::Index => first(gpu, x, sizes, dists, idx),
+        Order::Nearest => knn::cuda::forward(gpu, &x.neighbours(), sizes, Some(x.limit()), dists, idx, scratch),
+        Order::Index => first(gpu, x, sizes, [dists, idx, scratch]),
     }
 }
 
-fn first(gpu: Gpu, x: &Inputs<'_>, sizes: Sizes, dists: DevicePtr, idx: DevicePtr) -> Result<()> {
+fn first(gpu: Gpu, x: &Inputs<'_>, sizes: Sizes, [dists, idx, scratch]: [DevicePtr; 3]) -> Result<()> {
     if sizes.k == 0 {
         return Ok(());
     }
@@ -49,6 +50,7 @@ fn first(gpu: Gpu, x: &Inputs<'_>, sizes: Sizes, dists: DevicePtr, idx: DevicePt
         dists,
         idx,
         tree: DeviceTree::default(),
+        order: DevicePtr::default(),
         n: sizes.n as i64,
         num_p1: sizes.p1 as i64,
         num_p2: sizes.p2 as i64,
@@ -57,8 +59,8 @@ fn first(gpu: Gpu, x: &Inputs<'_>, sizes: Sizes, dists: DevicePtr, idx: DevicePt
         tile: 0,
         limit: x.limit(),
     };
-    if let Some(trees) = x.checked_trees()? {
-        params.tree = trees.on_device();
+    if let Some(descent) = Descent::new(&x.neighbours(), sizes)? {
+        (params.tree, params.order) = descent.prepare(gpu, scratch)?;
         let kernel = format!("ball_query_forward_tree_{}_{dtype}", list(&TREE_LISTS, sizes.k));
         return gpu.launch(&MODULE, &kernel, Grid::per_element(&kernel, sizes.n * sizes.p1, THREADS)?, &params);
     }

@@ -10,6 +10,7 @@
 mod cpu;
 mod cuda;
 
+use patina3d_core::check::scratch;
 use patina3d_core::geometry::{Scalar, greater};
 use patina3d_core::{DType, Device, Error, Module, Result, Tensor};
 
@@ -91,10 +92,20 @@ pub fn check(x: &Inputs<'_>) -> Result<Sizes> {
     Ok(Sizes { n, p1, p2, d, k: x.k })
 }
 
+/// Bytes of scratch that [`forward`] needs.
+pub fn scratch_bytes(x: &Inputs<'_>) -> Result<usize> {
+    let sizes = check(x)?;
+    match x.p1.device() {
+        Device::Cpu { .. } => Ok(0),
+        Device::Gpu(_) => knn::cuda::forward_scratch_bytes(&x.neighbours(), sizes),
+    }
+}
+
 /// Finds the points. Slots without one, and rows at and beyond `lengths1`, are 0 in `dists` and -1 in `idx`.
 pub fn forward(x: &Inputs<'_>, out: &mut Outputs<'_>) -> Result<()> {
     let sizes = check(x)?;
     out.check(OPERATOR, sizes, &x.p1)?;
+    scratch(OPERATOR, &out.scratch, scratch_bytes(x)?, "p1", &x.p1)?;
     match x.p1.device() {
         Device::Cpu { threads } => match x.p1.dtype() {
             DType::F64 => cpu::forward::<f64>(x, sizes, threads, out),

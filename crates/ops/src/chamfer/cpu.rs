@@ -24,13 +24,17 @@ pub(super) fn forward<T: Number>(x: &Inputs<'_>, sizes: Sizes, threads: usize, o
     let rows_x = Rows { dists: out.x.dists.as_mut_slice::<T>()?, idx: out.x.idx.as_mut_slice()? };
     let rows_y = Rows { dists: out.y.dists.as_mut_slice::<T>()?, idx: out.y.idx.as_mut_slice()? };
     let metric = Metric { norm: x.norm, d, k: 1, within: None };
-    let from_x = Way { queries: of_x, lengths1: &x_lengths, points: of_y, lengths2: &y_lengths, trees: &[] };
-    let from_y = Way { queries: of_y, lengths1: &y_lengths, points: of_x, lengths2: &x_lengths, trees: &[] };
+    // The search from x goes down the trees of y.
+    let [y_trees, x_trees] = x.ways().map(|way| way.kept_trees(n));
+    let (y_trees, x_trees) = (y_trees?, x_trees?);
+    let from_x = Way { queries: of_x, lengths1: &x_lengths, points: of_y, lengths2: &y_lengths, trees: &y_trees };
+    let from_y = Way { queries: of_y, lengths1: &y_lengths, points: of_x, lengths2: &x_lengths, trees: &x_trees };
+    let kept = !x_trees.is_empty() || !y_trees.is_empty();
     let trees = x_lengths.iter().zip(&y_lengths).any(|(&x, &y)| {
         x.min(y) * size_of::<T>() >= TREE_BYTES && tree_is_quicker(x, y, d, 1) && tree_is_quicker(y, x, d, 1)
     });
     pool::run(threads, cost([n, p1, p2, d]), |threads| {
-        if trees || p1.max(p2) > every_pair::MOST_POINTS {
+        if kept || trees || p1.max(p2) > every_pair::MOST_POINTS {
             search(threads, metric, &[from_x, from_y], vec![rows_x, rows_y]);
         } else if p1 >= p2 {
             every_pair::search(threads, metric, from_x, rows_x, rows_y);

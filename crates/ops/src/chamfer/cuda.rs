@@ -2,9 +2,9 @@
 //! The search of [`crate::knn`] for either way; grid, block and arguments of the gradients.
 
 use patina3d_core::inverse::Inverse;
-use patina3d_core::{DevicePtr, Gpu, Grid, Result, Tensor};
+use patina3d_core::{DevicePtr, Gpu, Grid, Result, Tensor, TensorMut};
 
-use super::{GradInputs, Gradients, Inputs, MODULE, Nearest, Outputs, Sizes};
+use super::{GradInputs, Gradients, Inputs, MODULE, Outputs, Sizes};
 use crate::knn::{self, Norm};
 
 const THREADS: u32 = 128;
@@ -31,17 +31,21 @@ patina3d_core::shared_struct! {
     }
 }
 
+/// Either way takes its turn in the same memory.
+pub(super) fn forward_scratch_bytes(x: &Inputs<'_>, sizes: Sizes) -> Result<usize> {
+    let mut most = 0;
+    for (way, sizes) in x.ways().iter().zip(sizes.ways()) {
+        most = most.max(knn::cuda::forward_scratch_bytes(way, sizes)?);
+    }
+    Ok(most)
+}
+
 pub(super) fn forward(gpu: Gpu, x: &Inputs<'_>, sizes: Sizes, out: &mut Outputs<'_>) -> Result<()> {
-    let Sizes { n, p1, p2, d } = sizes;
-    let (norm, trees) = (x.norm, None);
-    let from_x = knn::Inputs { p1: x.x, p2: x.y, lengths1: x.x_lengths, lengths2: x.y_lengths, trees, norm, k: 1 };
-    let from_y = knn::Inputs { p1: x.y, p2: x.x, lengths1: x.y_lengths, lengths2: x.x_lengths, trees, norm, k: 1 };
-    let search = |way, p1, p2, nearest: &Nearest<'_>| {
-        let sizes = knn::Sizes { n, p1, p2, d, k: 1 };
-        knn::cuda::forward(gpu, &way, sizes, None, nearest.dists.device_ptr(), nearest.idx.device_ptr())
-    };
-    search(from_x, p1, p2, &out.x)?;
-    search(from_y, p2, p1, &out.y)
+    for ((way, sizes), nearest) in x.ways().iter().zip(sizes.ways()).zip([&out.x, &out.y]) {
+        let [dists, idx, scratch] = [&nearest.dists, &nearest.idx, &out.scratch].map(TensorMut::device_ptr);
+        knn::cuda::forward(gpu, way, sizes, None, dists, idx, scratch)?;
+    }
+    Ok(())
 }
 
 /// The sides take turns in the same memory.

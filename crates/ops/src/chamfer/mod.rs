@@ -12,7 +12,8 @@ mod cuda;
 use patina3d_core::check::{argument, scratch};
 use patina3d_core::{DType, Device, Module, Result, Tensor, TensorMut};
 
-use crate::knn::{Clouds, Norm, check_clouds, check_count};
+use crate::knn::{self, Clouds, Norm, check_clouds, check_count};
+use crate::point_index::Trees;
 
 const OPERATOR: &str = "chamfer_distance";
 
@@ -27,8 +28,23 @@ pub struct Inputs<'a> {
     pub x_lengths: Option<Tensor<'a>>,
     /// How many points of each cloud of `y` count, (N,) int64; absent means all. Values are clamped to [0, P2].
     pub y_lengths: Option<Tensor<'a>>,
+    /// Trees over `x` with `x_lengths`, if they have been built already. They are searched where that is quicker.
+    pub x_trees: Option<Trees<'a>>,
+    /// Trees over `y` with `y_lengths`, likewise.
+    pub y_trees: Option<Trees<'a>>,
     /// What distance means.
     pub norm: Norm,
+}
+
+impl<'a> Inputs<'a> {
+    /// The searches of the points of `x` in `y` and of those of `y` in `x`.
+    fn ways(&self) -> [knn::Inputs<'a>; 2] {
+        let Self { x, y, x_lengths, y_lengths, x_trees, y_trees, norm } = *self;
+        [
+            knn::Inputs { p1: x, p2: y, lengths1: x_lengths, lengths2: y_lengths, trees: y_trees, norm, k: 1 },
+            knn::Inputs { p1: y, p2: x, lengths1: y_lengths, lengths2: x_lengths, trees: x_trees, norm, k: 1 },
+        ]
+    }
 }
 
 /// For each point of one batch the nearest of the other. 0 for points beyond the cloud's length, and where the other
@@ -48,6 +64,8 @@ pub struct Outputs<'a> {
     pub x: Nearest<'a>,
     /// Of each point of `y`, (N, P2).
     pub y: Nearest<'a>,
+    /// Bytes for the device, at least [`forward_scratch_bytes`] of them.
+    pub scratch: TensorMut<'a>,
 }
 
 /// What the backward pass reads.
@@ -89,6 +107,14 @@ pub struct Sizes {
     pub d: usize,
 }
 
+impl Sizes {
+    /// Those of the search of the points of `x` in `y`, and of the other way.
+    fn ways(self) -> [knn::Sizes; 2] {
+        let Self { n, p1, p2, d } = self;
+        [knn::Sizes { n, p1, p2, d, k: 1 }, knn::Sizes { n, p1: p2, p2: p1, d, k: 1 }]
+    }
+}
+
 /// Checks the forward's inputs; the one place that does.
 pub fn check(inputs: &Inputs<'_>) -> Result<Sizes> {
     let x = Clouds { points: ("x", "(N, P1, D)", &inputs.x), lengths: ("x_lengths", inputs.x_lengths.as_ref()) };
@@ -96,7 +122,19 @@ pub fn check(inputs: &Inputs<'_>) -> Result<Sizes> {
     let (n, p1, p2, d) = check_clouds(OPERATOR, [x, y])?;
     check_count(OPERATOR, "x", p1)?;
     check_count(OPERATOR, "y", p2)?;
+    for (name, points, trees) in [("x", &inputs.x, inputs.x_trees), ("y", &inputs.y, inputs.y_trees)] {
+        trees.map(|trees| trees.check(OPERATOR, name, points)).transpose()?;
+    }
     Ok(Sizes { n, p1, p2, d })
+}
+
+/// Bytes of scratch that [`forward`] needs.
+pub fn forward_scratch_bytes(x: &Inputs<'_>) -> Result<usize> {
+    let sizes = check(x)?;
+    match x.x.device() {
+        Device::Cpu { .. } => Ok(0),
+        Device::Gpu(_) => cuda::forward_scratch_bytes(x, sizes),
+    }
 }
 
 /// Finds the nearest points.
@@ -108,6 +146,7 @@ pub fn forward(x: &Inputs<'_>, out: &mut Outputs<'_>) -> Result<()> {
         argument(OPERATOR, "the distances", &dists).dtype(x.x.dtype())?.shape(letters, &shape)?.beside("x", &x.x)?;
         argument(OPERATOR, "the indices", &idx).dtype(DType::I64)?.shape(letters, &shape)?.beside("x", &x.x)?;
     }
+    scratch(OPERATOR, &out.scratch, forward_scratch_bytes(x)?, "x", &x.x)?;
     match x.x.device() {
         Device::Cpu { threads } => match x.x.dtype() {
             DType::F64 => cpu::forward::<f64>(x, sizes, threads, out),

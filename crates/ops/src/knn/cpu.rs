@@ -15,7 +15,7 @@ use patina3d_core::simd::{self, Vectorised};
 use patina3d_core::tree::{PointTree, Tree};
 use patina3d_core::{Result, Tensor, pool};
 
-use super::{Inputs, Norm, Outputs, Sizes};
+use super::{Inputs, Norm, Outputs, Sizes, kept_tree_is_quicker};
 use brute_force::Tiles;
 
 pub(super) use backward::backward;
@@ -192,7 +192,7 @@ pub(crate) struct Way<'a, T> {
     /// (N, P2, D), and how many of each cloud count.
     pub(crate) points: &'a [T],
     pub(crate) lengths2: &'a [usize],
-    /// A tree over the points of each cloud, or nothing.
+    /// A tree over the points of each cloud, or none of any.
     pub(crate) trees: &'a [Tree<'a, T>],
 }
 
@@ -233,8 +233,8 @@ impl<T: Number> Rows<'_, T> {
 pub(crate) fn search<'a, T: Number>(threads: usize, metric: Metric, ways: &[Way<'a, T>], rows: Vec<Rows<'_, T>>) {
     let Metric { d, k, .. } = metric;
     let layout = |queries: &[T], points: &[T], kept: Option<Tree<'a, T>>| match kept {
-        Some(tree) => Layout::Kept(tree),
-        None => Layout::new(points, d, tree_is_quicker(queries.len() / d, points.len() / d, d, k), threads),
+        Some(tree) if kept_tree_is_quicker(points.len() / d, d, k) => Layout::Kept(tree),
+        _ => Layout::new(points, d, tree_is_quicker(queries.len() / d, points.len() / d, d, k), threads),
     };
     search_with(threads, metric, ways, rows, layout, Layout::search);
 }
@@ -295,7 +295,7 @@ pub(super) fn forward<T: Number>(x: &Inputs<'_>, sizes: Sizes, threads: usize, o
         return Ok(());
     }
     let (lengths1, lengths2) = (lengths(x.lengths1.as_ref(), n, p1)?, lengths(x.lengths2.as_ref(), n, p2)?);
-    let trees = x.checked_trees()?.map_or(Ok(Vec::new()), |trees| (0..n).map(|cloud| trees.cloud(cloud)).collect())?;
+    let trees = x.kept_trees(n)?;
     let way = Way { queries, lengths1: &lengths1, points, lengths2: &lengths2, trees: &trees };
     pool::run(threads, cost([n, p1, p2, d]), |threads| {
         search(threads, Metric { norm: x.norm, d, k, within: None }, &[way], vec![Rows { dists, idx }]);

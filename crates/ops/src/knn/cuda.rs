@@ -5,7 +5,8 @@ use patina3d_core::inverse::Inverse;
 use patina3d_core::tree::DeviceTree;
 use patina3d_core::{DevicePtr, Gpu, Grid, Result};
 
-use super::{GradInputs, Gradients, Inputs, MODULE, Norm, Sizes};
+use super::{GradInputs, Gradients, Inputs, MODULE, Norm, Sizes, kept_tree_is_quicker};
+use crate::point_index::{Batch, Checked};
 
 pub(crate) const THREADS: u32 = 128;
 /// Bytes of p2 that a block keeps on chip.
@@ -13,6 +14,12 @@ const TILE_BYTES: usize = 16 * 1024;
 /// The sizes of the neighbour lists that live in registers, by brute force and down a tree.
 const LISTS: [usize; 5] = [1, 4, 8, 16, 32];
 pub(crate) const TREE_LISTS: [usize; 3] = [1, 8, 32];
+
+/// A tree pays from this many points on, in at most so many dimensions. Nobody has measured it: estimates say so.
+const TREE_POINTS: usize = 8192;
+const TREE_DIMENSION: usize = 3;
+/// From this many on queries go down a tree in an order in which those of a warp are near each other.
+const ORDERED_QUERIES: usize = 4096;
 
 patina3d_core::shared_struct! {
     /// `knn.h` says what each field is.
@@ -28,6 +35,7 @@ patina3d_core::shared_struct! {
         pub grad_p2: DevicePtr,
         pub inverse: Inverse,
         pub tree: DeviceTree,
+        pub order: DevicePtr,
         pub n: i64,
         pub num_p1: i64,
         pub num_p2: i64,
@@ -55,6 +63,7 @@ impl KnnParams {
             grad_p2: absent,
             inverse: Inverse::default(),
             tree: DeviceTree::default(),
+            order: absent,
             n: sizes.n as i64,
             num_p1: sizes.p1 as i64,
             num_p2: sizes.p2 as i64,
@@ -78,6 +87,59 @@ pub(crate) fn tiled(kernel: &str, sizes: Sizes, bytes: usize) -> Result<(Grid, i
     Ok((grid.with_shared(tile * sizes.d * bytes), tile as i64))
 }
 
+/// What a search down a tree needs.
+pub(crate) struct Descent<'a> {
+    /// The trees, or what to build them of.
+    kept: Option<Checked<'a>>,
+    points: Batch,
+    /// The queries, if they are to be ordered.
+    queries: Option<Batch>,
+}
+
+impl<'a> Descent<'a> {
+    /// Nothing where brute force is quicker. Only sizes decide, for lengths are on the device.
+    pub(crate) fn new(x: &Inputs<'a>, sizes: Sizes) -> Result<Option<Self>> {
+        let Sizes { n, p1, p2, d, k } = sizes;
+        let kept = x.checked_trees()?;
+        // What is sorted is numbered in 32 bits.
+        let sortable = |points: usize| n * points <= u32::MAX as usize;
+        let built_is_quicker = d <= TREE_DIMENSION && p2 > TREE_POINTS && p1 > 0 && sortable(p2);
+        if !kept_tree_is_quicker(p2, d, k) || (kept.is_none() && !built_is_quicker) {
+            return Ok(None);
+        }
+        let queries = (n * p1 >= ORDERED_QUERIES && sortable(p1)).then(|| Batch::new(&x.p1, x.lengths1));
+        Ok(Some(Self { kept, points: Batch::new(&x.p2, x.lengths2), queries }))
+    }
+
+    /// Bytes of the trees to be built; then both orders take turns in the same memory.
+    fn scratch_bytes(&self) -> [usize; 2] {
+        let of_queries = self.queries.as_ref().map_or(0, Batch::scratch_bytes);
+        if self.kept.is_some() {
+            return [0, of_queries];
+        }
+        [self.points.tree_bytes(), self.points.scratch_bytes().max(of_queries)]
+    }
+
+    /// The trees, and the order of the queries if they have one.
+    pub(crate) fn prepare(&self, gpu: Gpu, scratch: DevicePtr) -> Result<(DeviceTree, DevicePtr)> {
+        let rest = scratch.after(self.scratch_bytes()[0]);
+        let tree = match &self.kept {
+            Some(trees) => trees.on_device(),
+            None => {
+                let tree = self.points.trees_in(scratch);
+                self.points.build(gpu, tree, rest)?;
+                tree
+            }
+        };
+        let order = self.queries.as_ref().map_or(Ok(DevicePtr::default()), |queries| queries.order(gpu, rest))?;
+        Ok((tree, order))
+    }
+}
+
+pub(crate) fn forward_scratch_bytes(x: &Inputs<'_>, sizes: Sizes) -> Result<usize> {
+    Ok(Descent::new(x, sizes)?.map_or(0, |descent| descent.scratch_bytes().iter().sum()))
+}
+
 /// Fills `dists` and `idx`, (N, P1, K). Only distances below `within` count, if there is such a limit; slots without a
 /// neighbour then hold -1.
 pub(crate) fn forward(
@@ -87,6 +149,7 @@ pub(crate) fn forward(
     within: Option<f64>,
     dists: DevicePtr,
     idx: DevicePtr,
+    scratch: DevicePtr,
 ) -> Result<()> {
     if sizes.k == 0 {
         return Ok(());
@@ -97,8 +160,8 @@ pub(crate) fn forward(
     params.idx = idx;
     params.limit = within.unwrap_or(f64::INFINITY);
     params.limited = i32::from(within.is_some());
-    if let Some(trees) = x.checked_trees()? {
-        params.tree = trees.on_device();
+    if let Some(descent) = Descent::new(x, sizes)? {
+        (params.tree, params.order) = descent.prepare(gpu, scratch)?;
         let kernel = format!("knn_forward_tree_{}_{dtype}", list(&TREE_LISTS, sizes.k));
         return gpu.launch(&MODULE, &kernel, Grid::per_element(&kernel, sizes.n * sizes.p1, THREADS)?, &params);
     }

@@ -87,8 +87,9 @@ struct Candidates {
 
 template <typename T, typename List, typename Metric>
 __device__ void knn_forward_tree(const KnnParams& p, const Metric& metric) {
-    const int64_t row = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-    if (row >= p.n * p.num_p1) return;
+    const int64_t thread = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+    if (thread >= p.n * p.num_p1) return;
+    const int64_t row = p.order == nullptr ? thread : p.order[thread];
     const int64_t cloud = row / p.num_p1;
     T* dists = static_cast<T*>(p.dists) + row * p.k;
     int64_t* idx = p.idx + row * p.k;

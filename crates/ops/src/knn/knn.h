@@ -16,6 +16,7 @@ struct KnnParams {
     void* grad_p2;            // (N, P2, D)
     Inverse inverse;          // of idx: pairs are slots of the whole batch, targets its points of p2
     DeviceTree tree;          // over p2; forward down a tree only
+    const uint32_t* order;    // (N P1): the rows of p1 in the order of threads, or null; down a tree only
     int64_t n;
     int64_t num_p1;
     int64_t num_p2;
@@ -27,5 +28,5 @@ struct KnnParams {
     int limited;   // whether slots without a neighbour hold -1, for there may be such in every row
 };
 
-PATINA3D_LAYOUT(KnnParams, p1, p2, lengths1, lengths2, dists, idx, grad_dists, grad_p1, grad_p2, inverse, tree, n,
-                num_p1, num_p2, d, k, tile, limit, norm, limited)
+PATINA3D_LAYOUT(KnnParams, p1, p2, lengths1, lengths2, dists, idx, grad_dists, grad_p1, grad_p2, inverse, tree, order,
+                n, num_p1, num_p2, d, k, tile, limit, norm, limited)

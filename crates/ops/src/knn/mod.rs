@@ -11,6 +11,7 @@ pub(crate) mod cpu;
 pub(crate) mod cuda;
 
 use patina3d_core::check::{argument, scratch};
+use patina3d_core::tree::Tree;
 use patina3d_core::{DType, Device, Error, Module, Result, Tensor, TensorMut};
 
 use crate::point_index::{Checked, Trees};
@@ -54,7 +55,7 @@ pub struct Inputs<'a> {
     pub lengths1: Option<Tensor<'a>>,
     /// How many points of each cloud count, (N,) int64; absent means all. Values are clamped to [0, P2].
     pub lengths2: Option<Tensor<'a>>,
-    /// Trees over `p2` with `lengths2`, if they have been built already.
+    /// Trees over `p2` with `lengths2`, if they have been built already. They are searched where that is quicker.
     pub trees: Option<Trees<'a>>,
     /// What distance means.
     pub norm: Norm,
@@ -67,6 +68,14 @@ impl<'a> Inputs<'a> {
     fn checked_trees(&self) -> Result<Option<Checked<'a>>> {
         self.trees.map(|trees| trees.check(OPERATOR, "p2", &self.p2)).transpose()
     }
+
+    /// The tree of each cloud in host memory, if there are any and they may be quicker than brute force.
+    pub(crate) fn kept_trees<T: cpu::Number>(&self, clouds: usize) -> Result<Vec<Tree<'a, T>>> {
+        let (points, d) = (self.p2.shape()[1], self.p2.shape()[2]);
+        let trees = self.checked_trees()?.filter(|_| kept_tree_is_quicker(points, d, self.k));
+        let Some(trees) = trees else { return Ok(Vec::new()) };
+        (0..clouds).map(|cloud| trees.cloud(cloud)).collect()
+    }
 }
 
 /// The neighbours. Slots at and beyond `min(K, lengths2)` and rows at and beyond `lengths1` are 0.
@@ -76,6 +85,8 @@ pub struct Outputs<'a> {
     pub dists: TensorMut<'a>,
     /// Indices into the cloud of `p2`, (N, P1, K) int64.
     pub idx: TensorMut<'a>,
+    /// Bytes for the device, at least [`forward_scratch_bytes`] of them.
+    pub scratch: TensorMut<'a>,
 }
 
 impl Outputs<'_> {
@@ -198,16 +209,35 @@ pub fn check(x: &Inputs<'_>) -> Result<Sizes> {
     Ok(Sizes { n, p1, p2, d, k: x.k })
 }
 
+/// Bytes of scratch that [`forward`] needs.
+pub fn forward_scratch_bytes(x: &Inputs<'_>) -> Result<usize> {
+    let sizes = check(x)?;
+    match x.p1.device() {
+        Device::Cpu { .. } => Ok(0),
+        Device::Gpu(_) => cuda::forward_scratch_bytes(x, sizes),
+    }
+}
+
+/// Whether a tree that somebody keeps finds the neighbours sooner than brute force does: not where many dimensions make its
+/// boxes overlap, nor where much of the cloud is asked for.
+pub(crate) fn kept_tree_is_quicker(points: usize, d: usize, k: usize) -> bool {
+    d <= 8 && points >= k.saturating_mul(8)
+}
+
 /// Finds the neighbours.
 pub fn forward(x: &Inputs<'_>, out: &mut Outputs<'_>) -> Result<()> {
     let sizes = check(x)?;
     out.check(OPERATOR, sizes, &x.p1)?;
+    scratch(OPERATOR, &out.scratch, forward_scratch_bytes(x)?, "p1", &x.p1)?;
     match x.p1.device() {
         Device::Cpu { threads } => match x.p1.dtype() {
             DType::F64 => cpu::forward::<f64>(x, sizes, threads, out),
             _ => cpu::forward::<f32>(x, sizes, threads, out),
         },
-        Device::Gpu(gpu) => cuda::forward(gpu, x, sizes, None, out.dists.device_ptr(), out.idx.device_ptr()),
+        Device::Gpu(gpu) => {
+            let [dists, idx, scratch] = [&out.dists, &out.idx, &out.scratch].map(TensorMut::device_ptr);
+            cuda::forward(gpu, x, sizes, None, dists, idx, scratch)
+        }
     }
 }
 

@@ -9,7 +9,7 @@
 mod cpu;
 mod cuda;
 
-use patina3d_core::check::argument;
+use patina3d_core::check::{argument, scratch};
 use patina3d_core::geometry::Scalar;
 use patina3d_core::simd::Vectorised;
 use patina3d_core::tree::{DeviceTree, Layout, Tree};
@@ -37,6 +37,8 @@ pub struct Outputs<'a> {
     pub boxes: TensorMut<'a>,
     /// The numbers of the points, (N, nodes + leaves, 16) int32, to be read without a sign.
     pub ids: TensorMut<'a>,
+    /// Bytes for the device, at least [`scratch_bytes`] of them.
+    pub scratch: TensorMut<'a>,
 }
 
 /// Trees that [`forward`] built, as an argument of an operator that searches.
@@ -130,11 +132,21 @@ pub fn check(x: &Inputs<'_>) -> Result<(usize, Layout)> {
     Ok((n, Layout::new(p, d)))
 }
 
+/// Bytes of scratch that [`forward`] needs.
+pub fn scratch_bytes(x: &Inputs<'_>) -> Result<usize> {
+    check(x)?;
+    Ok(match x.points.device() {
+        Device::Cpu { .. } => 0,
+        Device::Gpu(_) => Batch::new(&x.points, x.lengths).scratch_bytes(),
+    })
+}
+
 /// Builds the trees.
 pub fn forward(x: &Inputs<'_>, out: &mut Outputs<'_>) -> Result<()> {
     let (n, layout) = check(x)?;
     let trees = Trees { leaves: out.leaves.view(), boxes: out.boxes.view(), ids: out.ids.view() };
     trees.check(OPERATOR, "points", &x.points)?;
+    scratch(OPERATOR, &out.scratch, scratch_bytes(x)?, "points", &x.points)?;
     if n == 0 {
         return Ok(());
     }
@@ -143,11 +155,12 @@ pub fn forward(x: &Inputs<'_>, out: &mut Outputs<'_>) -> Result<()> {
             DType::F64 => cpu::forward::<f64>(x, layout, threads, out),
             _ => cpu::forward::<f32>(x, layout, threads, out),
         },
-        Device::Gpu(gpu) => cuda::forward(gpu, x, layout, out),
+        Device::Gpu(gpu) => cuda::forward(gpu, x, out, &layout),
     }
 }
 
 /// The kernels.
 pub static MODULE: Module = patina3d_core::module!("point_index");
 
+pub(crate) use cuda::Batch;
 pub use cuda::PointIndexParams;

@@ -37,7 +37,8 @@ pub(crate) fn ball_query_forward<'py>(
     let sizes = ball_query::check(&x).map_err(to_python)?;
     let (dists, dists_out) = call.empty_like(p1, &sizes.neighbours())?;
     let (idx, idx_out) = call.empty_index(p1, &sizes.neighbours())?;
-    let mut out = Outputs { dists: dists_out, idx: idx_out };
+    let (_scratch, scratch) = call.scratch(p1, ball_query::scratch_bytes(&x).map_err(to_python)?)?;
+    let mut out = Outputs { dists: dists_out, idx: idx_out, scratch };
     call.run(|| ball_query::forward(&x, &mut out))?;
     Ok((dists, idx))
 }

@@ -20,7 +20,8 @@ pub(crate) fn point_index_forward<'py>(
     let (leaves, leaves_out) = call.empty_like(points, &batch(&layout.points()))?;
     let (boxes, boxes_out) = call.empty_like(points, &batch(&layout.boxes()))?;
     let (ids, ids_out) = call.empty_number(points, &batch(&layout.ids()))?;
-    let mut out = Outputs { leaves: leaves_out, boxes: boxes_out, ids: ids_out };
+    let (_scratch, scratch) = call.scratch(points, point_index::scratch_bytes(&x).map_err(to_python)?)?;
+    let mut out = Outputs { leaves: leaves_out, boxes: boxes_out, ids: ids_out, scratch };
     call.run(|| point_index::forward(&x, &mut out))?;
     Ok((leaves, boxes, ids))
 }

@@ -17,13 +17,17 @@ const SAMPLE: usize = 16;
 /// More slots than this are not kept of one of them.
 const SAMPLE_SLOTS: usize = 1024;
 
-// What a tree costs, in bytes of coordinates that a scan reads in the same time.
-/// To build, for each point.
-const BUILD: f64 = 12_000.0;
-/// To descend, for each query.
-const DESCENT: f64 = 40_000.0;
-/// To take a point of the ball.
-const TAKE: f64 = 800.0;
+// Nanoseconds a query, roughly; only their ratios matter.
+/// To scan a byte of coordinates.
+const READ: f64 = 0.006;
+/// To take a point that a scan has met.
+const MEET: f64 = 10.0;
+/// To build a tree, for each point.
+const BUILD: f64 = 60.0;
+/// To descend it.
+const DESCENT: f64 = 85.0;
+/// To take a point of the ball that a tree shows.
+const SHOW: f64 = 13.0;
 
 /// The points of a cloud, as it is quicker for its queries, be there a tree already or not.
 pub(super) fn layout<'a, T: Number>(
@@ -35,22 +39,23 @@ pub(super) fn layout<'a, T: Number>(
 ) -> Layout<'a, T> {
     let (num_queries, num_points) = (queries.len() / metric.d, points.len() / metric.d);
     let few = num_queries.min(num_points) < TREE_POINTS;
-    if let (true, Some(tree)) = (few, kept) {
+    let flat = metric.d <= TREE_DIMENSION;
+    if let (true, true, Some(tree)) = (few, flat, kept) {
         return Layout::Kept(tree);
     }
     let tiles = Layout::Tiles(Tiles::new(points, metric.d));
-    if few || metric.d > TREE_DIMENSION {
+    if few || !flat {
         return tiles;
     }
     let build = if kept.is_some() { 0.0 } else { BUILD * num_points as f64 / num_queries as f64 };
     let (scan, in_ball) = sample(metric, queries, points, &tiles);
-    if scan < build + DESCENT + TAKE * in_ball {
+    if scan < build + DESCENT + SHOW * in_ball {
         return tiles;
     }
     kept.map_or_else(|| Layout::Tree(PointTree::new(points, metric.d, threads)), Layout::Kept)
 }
 
-/// For a query on average, the bytes that a scan reads and the number of points in the ball.
+/// For a query on average, what a scan costs and the number of points in the ball.
 fn sample<T: Number>(metric: Metric, queries: &[T], points: &[T], tiles: &Layout<'_, T>) -> (f64, f64) {
     let Metric { norm, d, k, within } = metric;
     let (num_queries, num_points) = (queries.len() / d, points.len() / d);
@@ -67,5 +72,5 @@ fn sample<T: Number>(metric: Metric, queries: &[T], points: &[T], tiles: &Layout
         in_ball += share * num_points as f64 / SAMPLE as f64;
         scanned += (k as f64 / share).min(num_points as f64) / SAMPLE as f64;
     }
-    (scanned * (d * size_of::<T>()) as f64, in_ball)
+    (READ * scanned * (d * size_of::<T>()) as f64 + MEET * in_ball.min(k as f64), in_ball)
 }

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch.autograd import forward_ad
 
-__all__ = ["is_differentiated", "register"]
+__all__ = ["distinct", "is_differentiated", "register"]
 
 _LIBRARY = torch.library.Library("patina3d", "DEF")
 
@@ -65,3 +65,28 @@ def is_differentiated(*inputs: torch.Tensor) -> bool:
         if x.requires_grad:
             return torch.is_grad_enabled()
     return False
+
+
+def distinct(*inputs: Any) -> tuple[Any, ...]:
+    """The inputs of an ``autograd.Function``, of which none is the same tensor twice while a graph is compiled.
+
+    ``torch.compile`` refuses a Function that gets one tensor as two inputs, as ``knn_points(x, x)`` does: there every
+    later one becomes an alias, whose gradient goes to the same tensor. Outside of compiled graphs the inputs pass
+    through at once.
+
+    Example:
+        >>> import torch
+        >>> x = torch.ones(1)
+        >>> distinct(x, x, 2.0)
+        (tensor([1.]), tensor([1.]), 2.0)
+    """
+    if not torch.compiler.is_compiling():
+        return inputs
+    seen: list[torch.Tensor] = []
+    aliased: list[Any] = []
+    for x in inputs:
+        repeats = any(x is other for other in seen)
+        if isinstance(x, torch.Tensor) and not repeats:
+            seen.append(x)
+        aliased.append(x.view_as(x) if repeats else x)
+    return tuple(aliased)

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from patina3d.core import _native, is_differentiated, register
-from patina3d.ops.knn import along_neighbours, at_least_float32, knn_gather, knn_points
+from patina3d.core import _native, at_hand, is_differentiated, register
+from patina3d.ops.knn import along_neighbours, at_least_float32, knn_gather, knn_in
+from patina3d.ops.point_index import NO_TREES, Trees, searched
 from patina3d.ops.utils import is_pointclouds
 
 __all__ = ["chamfer_distance"]
@@ -17,7 +18,7 @@ _NAME = "chamfer_distance"
 
 
 def _fake_forward(
-    x: Tensor, y: Tensor, x_lengths: Tensor | None, y_lengths: Tensor | None, norm: int
+    x: Tensor, y: Tensor, x_lengths: Tensor | None, y_lengths: Tensor | None, *trees_and_norm: Any
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     of_x, of_y = x.shape[:2], y.shape[:2]
     index = torch.int64
@@ -41,8 +42,8 @@ def _fake_backward(
 
 
 _forward = register(
-    "chamfer_forward(Tensor x, Tensor y, Tensor? x_lengths, Tensor? y_lengths, int norm)"
-    " -> (Tensor, Tensor, Tensor, Tensor)",
+    "chamfer_forward(Tensor x, Tensor y, Tensor? x_lengths, Tensor? y_lengths, Tensor? x_leaves, Tensor? x_boxes,"
+    " Tensor? x_ids, Tensor? y_leaves, Tensor? y_boxes, Tensor? y_ids, int norm) -> (Tensor, Tensor, Tensor, Tensor)",
     _native.ops.chamfer_forward,
     _fake_forward,
 )
@@ -58,14 +59,13 @@ class _Nearest(Function):
     """Distances and indices of the points of x nearest in y, then those of the points of y nearest in x."""
 
     @staticmethod
-    def forward(
-        x: Tensor, y: Tensor, x_lengths: Tensor | None, y_lengths: Tensor | None, norm: int
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        return _forward(x, y, x_lengths, y_lengths, norm)
+    def forward(*inputs: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return _forward(*inputs)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        x, y, x_lengths, y_lengths, ctx.norm = inputs
+        x, y, x_lengths, y_lengths = inputs[:4]
+        ctx.norm = inputs[-1]
         _, idx_x, _, idx_y = output
         ctx.mark_non_differentiable(idx_x, idx_y)
         ctx.save_for_backward(x, y, x_lengths, y_lengths, idx_x, idx_y)
@@ -75,7 +75,7 @@ class _Nearest(Function):
         x, y, x_lengths, y_lengths, idx_x, idx_y = ctx.saved_tensors
         wanted = ctx.needs_input_grad[:2]
         found = _NearestGradient.apply(x, y, x_lengths, y_lengths, ctx.norm, idx_x, idx_y, grads[0], grads[2], *wanted)
-        return *found, None, None, None
+        return *found, *[None] * 9
 
 
 class _NearestGradient(Function):
@@ -125,6 +125,7 @@ class _Cloud(NamedTuple):
     points: Tensor  # (N, P, D)
     lengths: Tensor | None  # (N,), or None where every point counts
     normals: Tensor | None  # (N, P, D)
+    trees: Trees = NO_TREES
 
 
 def chamfer_distance(
@@ -152,14 +153,15 @@ def chamfer_distance(
 
     Args:
         x: (N, P1, D) float32 or float64 tensor, or `Pointclouds`, whose own lengths and normals then replace the
-            arguments. float16 and bfloat16 are computed in float32.
-        y: (N, P2, D), or `Pointclouds`, likewise.
+            arguments. float16 and bfloat16 are computed in float32. Or a :class:`~patina3d.ops.PointIndex`, whose
+            tree then serves the search for the nearest points of x; its lengths are its own.
+        y: (N, P2, D), `Pointclouds` or a `PointIndex`, likewise.
         x_lengths: (N,) int64, points of each cloud that count; ``None`` means all.
         y_lengths: (N,) int64, likewise.
         x_normals: (N, P1, D), any length; used only when both clouds have normals.
         y_normals: (N, P2, D).
         weights: (N,) non-negative, multiplies each cloud's terms. (Negative values are seen on the CPU only: looking
-            at them would wait for the device.)
+            at them would wait for the device, or break a compiled graph.)
         batch_reduction: "mean" (over the batch, or over the weights), "sum", or ``None`` for (N,).
         point_reduction: "mean" (over the points that count), "sum", "max", or ``None`` for one value a point; with
             ``None`` ``batch_reduction`` must be ``None`` too.
@@ -168,20 +170,19 @@ def chamfer_distance(
         abs_cosine: whether normals may point either way.
 
     Returns:
-        A pair ``(loss, loss_normals)``; ``loss_normals`` is ``None`` without normals, unless all weights are 0: then
-        both are 0. With ``point_reduction=None`` each is (N, P1) and (N, P2) in a tuple, or (N, P1) alone when
+        A pair ``(loss, loss_normals)``; ``loss_normals`` is ``None`` without normals, unless all weights are seen to be
+        0: then both are 0. With ``point_reduction=None`` each is (N, P1) and (N, P2) in a tuple, or (N, P1) alone when
         single-directional.
 
     Differentiable in x, y and both normals, with the matching held fixed. A cloud without points adds 0 in both
     directions, with zero gradients. At ties the lower index matches.
 
     Raises:
-        ValueError: shapes, lengths, reductions, norm or weights do not fit, or x or y is neither a tensor nor
-            `Pointclouds`.
+        ValueError: shapes, lengths, reductions, norm or weights do not fit, x or y is neither a tensor nor
+            `Pointclouds` nor an index, or lengths were given beside an index.
         TypeError: lengths or normals are not tensors.
 
-    Cost: at most that of two calls of `knn_points` with K = 1. Nothing waits for the device, but for weights without
-    normals: whether all are 0 decides what is returned.
+    Cost: at most that of two calls of `knn_points` with K = 1. Nothing waits for the device.
 
     Example:
         >>> x = torch.tensor([[[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]])
@@ -200,7 +201,7 @@ def chamfer_distance(
     sides = ((cloud_x, cloud_y), (cloud_y, cloud_x))[: len(matches)]
     cosines = [_normal_terms(*side, idx, abs_cosine) for side, (_, idx) in zip(sides, matches, strict=True)]
     normal_terms = [term for term in cosines if term is not None]
-    if not normal_terms and weights is not None and not bool(weights.any()):
+    if not normal_terms and weights is not None and at_hand(weights) and not bool(weights.any()):
         normal_terms = [0 * dists for dists, _ in matches]
     normals = _reduce(normal_terms, clouds, weights, batch_reduction, point_reduction) if normal_terms else None
     return distances, normals
@@ -212,10 +213,10 @@ def _match(x: _Cloud, y: _Cloud, norm: int, single_directional: bool) -> list[tu
     0 where there is no point, or nothing to match it with.
     """
     if single_directional:
-        nearest = knn_points(x.points, y.points, x.lengths, y.lengths, norm=norm, K=1)
-        return [(nearest.dists[..., 0], nearest.idx[..., 0])]
+        nearest = knn_in(x.points, y.points, x.lengths, y.lengths, y.trees, norm, 1)
+        return [(nearest[0][..., 0], nearest[1][..., 0])]
     find = _Nearest.apply if is_differentiated(x.points, y.points) else _forward
-    dists_x, idx_x, dists_y, idx_y = find(x.points, y.points, x.lengths, y.lengths, norm)
+    dists_x, idx_x, dists_y, idx_y = find(x.points, y.points, x.lengths, y.lengths, *x.trees, *y.trees, norm)
     return [(dists_x, idx_x), (dists_y, idx_y)]
 
 
@@ -282,6 +283,7 @@ def _mean(terms: Tensor, dim: int) -> Tensor:
 def _cloud(name: str, points: Any, lengths: Tensor | None, normals: Tensor | None) -> _Cloud:
     if is_pointclouds(points):
         lengths, normals, points = points.num_points_per_cloud(), points.normals_padded(), points.points_padded()
+    points, lengths, trees = searched(_NAME, name, points, f"{name}_lengths", lengths)
     if not isinstance(points, Tensor):
         raise ValueError(
             f"{_NAME}: {name} must be one of Pointclouds objects or torch.Tensor, got {type(points).__name__}"
@@ -301,14 +303,14 @@ def _cloud(name: str, points: Any, lengths: Tensor | None, normals: Tensor | Non
                 f"{_NAME}: {name}_lengths must be of shape ({n},), got {tuple(lengths.shape)}."
                 " Expected lengths to be of shape (N,)."
             )
-        if not lengths.is_cuda and bool(((lengths < 0) | (lengths > most)).any()):
+        if at_hand(lengths) and bool(((lengths < 0) | (lengths > most)).any()):
             raise ValueError(f"{_NAME}: {name}_lengths must be in [0, {most}], got {lengths.tolist()}")
     if normals is not None and normals.shape[:2] != points.shape[:2]:
         raise ValueError(
             f"{_NAME}: {name}_normals must be of shape {tuple(points.shape[:2])} + (D,), got {tuple(normals.shape)}."
             " Expected normals to be of shape (N, P, D)."
         )
-    return _Cloud(at_least_float32(points), lengths, None if normals is None else at_least_float32(normals))
+    return _Cloud(at_least_float32(points), lengths, None if normals is None else at_least_float32(normals), trees)
 
 
 def _check_reductions(batch_reduction: str | None, point_reduction: str | None, norm: int) -> None:
@@ -334,5 +336,5 @@ def _check_pair(x: _Cloud, y: _Cloud, weights: Tensor | None) -> None:
         return
     if weights.shape != (n,):
         raise ValueError(f"{_NAME}: weights must be of shape ({n},), got {tuple(weights.shape)}")
-    if not weights.is_cuda and bool((weights < 0).any()):
+    if at_hand(weights) and bool((weights < 0).any()):
         raise ValueError(f"{_NAME}: weights must be non-negative, got {weights.tolist()}")

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from patina3d.core import _native, is_differentiated, register
-from patina3d.ops.point_index import PointIndex, at_least_float32, searched
+from patina3d.ops.point_index import PointIndex, Trees, at_least_float32, searched
 from patina3d.structures.rows import gather_rows
 
 __all__ = ["knn_gather", "knn_points"]
@@ -215,8 +215,8 @@ def knn_points(
         TypeError: an argument is no tensor, or has another dtype than stated.
         ValueError: shapes, devices, ``norm`` or ``K`` do not fit.
 
-    Cost: on the CPU about O(N (P1 + P2) log P2) time for large clouds of D <= 6, otherwise O(N P1 P2 D); O(N P1 K)
-    memory.
+    Cost: about O(N (P1 + P2) log P2) time for large clouds of few dimensions, otherwise O(N P1 P2 D); O(N P1 K) memory.
+    An index saves the part of P2.
 
     Example:
         >>> p1 = torch.tensor([[[0.0, 0.0], [1.0, 0.0]]])
@@ -229,19 +229,26 @@ def knn_points(
         tensor([[[0, 2],
                  [2, 0]]])
     """
-    p2, lengths2, trees = searched("knn_points", "p2", p2, "lengths2", lengths2)
-    plain = isinstance(p1, Tensor) and isinstance(p2, Tensor) and type(norm) is int and type(K) is int and K < _MOST
+    points, lengths2, trees = searched("knn_points", "p2", p2, "lengths2", lengths2)
+    plain = isinstance(p1, Tensor) and isinstance(points, Tensor) and type(norm) is int and type(K) is int and K < _MOST
     if not plain or lengths1 is not None or lengths2 is not None:
-        check_types("knn_points", p1, p2, lengths1, lengths2, norm=norm, K=K)
+        check_types("knn_points", p1, points, lengths1, lengths2, norm=norm, K=K)
     if norm not in (1, 2):
         raise ValueError(f"knn_points: norm must be 1 or 2, got {norm}. Support for 1 or 2 norm.")
-    p1, p2 = at_least_float32(p1), at_least_float32(p2)
-    find = _KnnPoints.apply if is_differentiated(p1, p2) else _forward
-    dists, idx = find(p1, p2, lengths1, lengths2, *trees, norm, K)
+    p1, points = at_least_float32(p1), at_least_float32(points)
+    dists, idx = knn_in(p1, points, lengths1, lengths2, trees, norm, K)
     if not return_nn:
         return _KNN(dists, idx, None)
-    points = None if lengths2 is None else lengths2.clamp(max=p2.shape[1])
-    return _KNN(dists, idx, knn_gather(p2, idx, points))
+    slots = None if lengths2 is None else lengths2.clamp(max=points.shape[1])
+    return _KNN(dists, idx, knn_gather(points, idx, slots))
+
+
+def knn_in(
+    p1: Tensor, p2: Tensor, lengths1: Tensor | None, lengths2: Tensor | None, trees: Trees, norm: int, k: int
+) -> tuple[Tensor, Tensor]:
+    """Distances and indices of :func:`knn_points` once p2 is known to have these trees."""
+    find = _KnnPoints.apply if is_differentiated(p1, p2) else _forward
+    return find(p1, p2, lengths1, lengths2, *trees, norm, k)
 
 
 def check_types(operator: str, p1: Any, p2: Any, lengths1: Any, lengths2: Any, **integers: Any) -> None:
