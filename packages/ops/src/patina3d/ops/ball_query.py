@@ -135,16 +135,16 @@ def ball_query(
         >>> ball_query(p1, p2, K=3, radius=1.0, order="nearest").dists[0, 0]
         tensor([0.0625, 0.2500, 0.0000])
     """
-    p2, lengths2, trees = searched("ball_query", "p2", p2, "lengths2", lengths2)
-    check_types("ball_query", p1, p2, lengths1, lengths2, K=K)
+    points, lengths2, trees = searched("ball_query", "p2", p2, "lengths2", lengths2)
+    check_types("ball_query", p1, points, lengths1, lengths2, K=K)
     if not isinstance(radius, int | float | torch.SymInt | torch.SymFloat):
         raise TypeError(f"ball_query: radius must be a float, got {type(radius).__name__}")
     if order not in _ORDERS:
         raise ValueError(f"ball_query: order must be 'index' or 'nearest', got {order!r}")
-    p1, p2 = at_least_float32(p1), at_least_float32(p2)
-    find = _BallQuery.apply if is_differentiated(p1, p2) else _forward
-    dists, idx = find(p1, p2, lengths1, lengths2, *trees, K, radius, order == "nearest")
+    p1, points = at_least_float32(p1), at_least_float32(points)
+    find = _BallQuery.apply if is_differentiated(p1, points) else _forward
+    dists, idx = find(p1, points, lengths1, lengths2, *trees, K, radius, order == "nearest")
     if not return_nn:
         return _KNN(dists, idx, None)
-    found = torch.where((idx >= 0)[..., None], knn_gather(p2, idx.clamp(min=0)), 0)
+    found = torch.where((idx >= 0)[..., None], knn_gather(points, idx.clamp(min=0)), 0)
     return _KNN(dists, idx, found)
