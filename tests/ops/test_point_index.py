@@ -433,6 +433,18 @@ def test_compile(dynamic, device):
             torch.testing.assert_close(a, b)
 
 
+def test_functional_gradient(device):
+    p1, p2 = (torch.rand((1, count, 3), dtype=torch.float64, device=device) for count in (5, 90))
+
+    def loss(a: Tensor, b: Tensor) -> Tensor:
+        return knn_points(a, PointIndex(b), K=3).dists.square().sum()
+
+    got = torch.func.grad(loss, argnums=(0, 1))(p1, p2)
+    want = torch.autograd.grad(loss(p1.requires_grad_(), p2.requires_grad_()), (p1, p2))
+    for a, b in zip(got, want, strict=True):
+        torch.testing.assert_close(a, b)
+
+
 def test_the_bare_operator_has_no_derivative(device):
     points = torch.rand((1, 20, 3), device=device, requires_grad=True)
     leaves, _, _ = torch.ops.patina3d.point_index_forward(points, None)

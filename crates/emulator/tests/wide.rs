@@ -21,11 +21,21 @@ fn knn() {
     const K: usize = 4;
     let run = |device: Device, n: usize, p1: &[f32], p2: &[f32], dists: &mut [f32], idx: &mut [i64]| {
         let cloud = |values| -> Tensor<'_> { tensor(values, &[n, POINTS, D], device) };
-        let inputs =
-            knn::Inputs { p1: cloud(p1), p2: cloud(p2), lengths1: None, lengths2: None, norm: Norm::SquaredL2, k: K };
+        let inputs = knn::Inputs {
+            p1: cloud(p1),
+            p2: cloud(p2),
+            lengths1: None,
+            lengths2: None,
+            trees: None,
+            norm: Norm::SquaredL2,
+            k: K,
+        };
         let slots = [n, POINTS, K];
-        let mut outputs =
-            knn::Outputs { dists: tensor_mut(dists, &slots, device), idx: tensor_mut(idx, &slots, device) };
+        let mut outputs = knn::Outputs {
+            dists: tensor_mut(dists, &slots, device),
+            idx: tensor_mut(idx, &slots, device),
+            scratch: tensor_mut::<u8>(&mut [], &[0], device),
+        };
         knn::forward(&inputs, &mut outputs).unwrap();
     };
     let mut random = Random(1);

@@ -102,7 +102,7 @@ impl<'a> Descent<'a> {
         let Sizes { n, p1, p2, d, k } = sizes;
         let kept = x.checked_trees()?;
         // What is sorted is numbered in 32 bits.
-        let sortable = |points: usize| n * points <= u32::MAX as usize;
+        let sortable = |points: usize| u32::try_from(n * points).is_ok();
         let built_is_quicker = d <= TREE_DIMENSION && p2 > TREE_POINTS && p1 > 0 && sortable(p2);
         if !kept_tree_is_quicker(p2, d, k) || (kept.is_none() && !built_is_quicker) {
             return Ok(None);
@@ -123,13 +123,12 @@ impl<'a> Descent<'a> {
     /// The trees, and the order of the queries if they have one.
     pub(crate) fn prepare(&self, gpu: Gpu, scratch: DevicePtr) -> Result<(DeviceTree, DevicePtr)> {
         let rest = scratch.after(self.scratch_bytes()[0]);
-        let tree = match &self.kept {
-            Some(trees) => trees.on_device(),
-            None => {
-                let tree = self.points.trees_in(scratch);
-                self.points.build(gpu, tree, rest)?;
-                tree
-            }
+        let tree = if let Some(trees) = &self.kept {
+            trees.on_device()
+        } else {
+            let tree = self.points.trees_in(scratch);
+            self.points.build(gpu, tree, rest)?;
+            tree
         };
         let order = self.queries.as_ref().map_or(Ok(DevicePtr::default()), |queries| queries.order(gpu, rest))?;
         Ok((tree, order))

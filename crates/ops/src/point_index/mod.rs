@@ -67,7 +67,12 @@ impl<'a> Trees<'a> {
             return Err(Error::value(operator, name, "of shape (N, P, D)", format!("{:?}", points.shape())));
         };
         let layout = Layout::new(p, d);
-        for (what, tensor, dtype, letters, shape) in described(&layout, n, points.dtype(), &self) {
+        let batch = |rest: &[usize]| -> Vec<Option<usize>> { [n].iter().chain(rest).copied().map(Some).collect() };
+        for (what, tensor, dtype, letters, shape) in [
+            ("leaves", &self.leaves, points.dtype(), "(N, leaves, D, 16)", batch(&layout.points())),
+            ("boxes", &self.boxes, points.dtype(), "(N, nodes, 2, D, 16)", batch(&layout.boxes())),
+            ("ids", &self.ids, DType::I32, "(N, nodes + leaves, 16)", batch(&layout.ids())),
+        ] {
             argument(operator, what, tensor).dtype(dtype)?.shape(letters, &shape)?.beside(name, points)?;
             if !tensor.device_ptr().0.is_multiple_of(ALIGNMENT) {
                 return Err(Error::value(operator, what, format!("aligned to {ALIGNMENT} bytes"), "other memory"));
@@ -79,21 +84,6 @@ impl<'a> Trees<'a> {
 
 /// What kernels load at once.
 const ALIGNMENT: u64 = 16;
-
-/// Names, dtypes, letters and shapes of the tensors of trees.
-fn described<'t, 'a>(
-    layout: &Layout,
-    n: usize,
-    real: DType,
-    trees: &'t Trees<'a>,
-) -> [(&'static str, &'t Tensor<'a>, DType, &'static str, Vec<Option<usize>>); 3] {
-    let shape = |rest: &[usize]| [n].iter().chain(rest).copied().map(Some).collect();
-    [
-        ("leaves", &trees.leaves, real, "(N, leaves, D, 16)", shape(&layout.points())),
-        ("boxes", &trees.boxes, real, "(N, nodes, 2, D, 16)", shape(&layout.boxes())),
-        ("ids", &trees.ids, DType::I32, "(N, nodes + leaves, 16)", shape(&layout.ids())),
-    ]
-}
 
 impl<'a> Checked<'a> {
     /// The tree over a cloud, in host memory.

@@ -83,6 +83,7 @@ class PointIndex:
         a half times the points.
 
     Example:
+        >>> from patina3d.ops import knn_points
         >>> target = PointIndex(torch.tensor([[[0.0, 0.0], [3.0, 4.0]]]))
         >>> knn_points(torch.tensor([[[3.0, 3.0], [0.0, 1.0]]]), target).idx
         tensor([[[1],
