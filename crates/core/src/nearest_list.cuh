@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The K things with the least keys (distances, depths), of equal keys those with the lowest numbers. Keys are below
-// infinity and not NaN.
+// The K things with the least keys (distances, depths), of equal keys those with the lowest numbers. Keys are below the
+// limit, infinity if nothing else is said, and not NaN.
 #pragma once
 #include "cuda.cuh"
 
@@ -14,14 +14,14 @@ template <typename T, int Capacity, Offered order = Offered::kAscending>
 struct RegisterList {
     T key[Capacity];
     uint32_t thing[Capacity];
-    T worst = T(INFINITY);  // a thing whose key is not below it does not enter,
-    uint32_t last = 0;      // but those offered in any order do with this very key and a lower number than this
+    T worst;            // a thing whose key is not below it does not enter,
+    uint32_t last = 0;  // but those offered in any order do with this very key and a lower number than this
     int64_t k;
 
-    __device__ RegisterList(int64_t k, T*, int64_t*) : k(k) {
+    __device__ RegisterList(int64_t k, T*, int64_t*, T limit = T(INFINITY)) : worst(limit), k(k) {
 #pragma unroll
         for (int i = 0; i < Capacity; ++i) {
-            key[i] = T(INFINITY);
+            key[i] = limit;
             thing[i] = kNothing;
         }
     }
@@ -62,7 +62,7 @@ struct RegisterList {
         }
     }
 
-    // And K keys, infinity where there is nothing.
+    // And K keys, the limit where there is nothing.
     __device__ void store(T* keys, int64_t* things) const {
         store(things);
 #pragma unroll
@@ -78,11 +78,12 @@ template <typename T>
 struct LongList {
     T* key;
     int64_t* thing;
-    T worst = T(INFINITY);
+    T worst;
     uint32_t last = 0;
     int64_t k, size = 0;
 
-    __device__ LongList(int64_t k, T* keys, int64_t* things) : key(keys), thing(things), k(k) {}
+    __device__ LongList(int64_t k, T* keys, int64_t* things, T limit = T(INFINITY))
+        : key(keys), thing(things), worst(limit), k(k) {}
 
     __device__ bool before(T a, int64_t of_a, T b, int64_t of_b) const { return a < b || (a == b && of_a < of_b); }
 

@@ -2,6 +2,7 @@
 //! Operators on points and meshes. The list of operators is this file; each is a folder with its contract (`mod.rs`),
 //! its CPU loop (`cpu.rs`), its launcher (`cuda.rs`) and its kernels (`.cu`).
 
+pub mod ball_query;
 pub mod chamfer;
 pub mod interp_face_attrs;
 pub mod knn;

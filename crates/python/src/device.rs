@@ -17,6 +17,7 @@ static EMULATE: AtomicBool = AtomicBool::new(false);
 const MODULES: &[&Module] = &[
     &patina3d_core::scan::MODULE,
     &patina3d_core::sort::MODULE,
+    &patina3d_ops::ball_query::MODULE,
     &patina3d_ops::chamfer::MODULE,
     &patina3d_ops::interp_face_attrs::MODULE,
     &patina3d_ops::knn::MODULE,

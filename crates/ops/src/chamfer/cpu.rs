@@ -23,7 +23,7 @@ pub(super) fn forward<T: Number>(x: &Inputs<'_>, sizes: Sizes, threads: usize, o
     let (of_x, of_y) = (x.x.as_slice::<T>()?, x.y.as_slice::<T>()?);
     let rows_x = Rows { dists: out.x.dists.as_mut_slice::<T>()?, idx: out.x.idx.as_mut_slice()? };
     let rows_y = Rows { dists: out.y.dists.as_mut_slice::<T>()?, idx: out.y.idx.as_mut_slice()? };
-    let metric = Metric { norm: x.norm, d, k: 1 };
+    let metric = Metric { norm: x.norm, d, k: 1, within: None };
     // The search from x goes down the trees of y.
     let [y_trees, x_trees] = x.ways().map(|way| way.kept_trees(n));
     let (y_trees, x_trees) = (y_trees?, x_trees?);

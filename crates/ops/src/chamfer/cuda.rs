@@ -43,7 +43,7 @@ pub(super) fn forward_scratch_bytes(x: &Inputs<'_>, sizes: Sizes) -> Result<usiz
 pub(super) fn forward(gpu: Gpu, x: &Inputs<'_>, sizes: Sizes, out: &mut Outputs<'_>) -> Result<()> {
     for ((way, sizes), nearest) in x.ways().iter().zip(sizes.ways()).zip([&out.x, &out.y]) {
         let [dists, idx, scratch] = [&nearest.dists, &nearest.idx, &out.scratch].map(TensorMut::device_ptr);
-        knn::cuda::forward(gpu, way, sizes, dists, idx, scratch)?;
+        knn::cuda::forward(gpu, way, sizes, None, dists, idx, scratch)?;
     }
     Ok(())
 }

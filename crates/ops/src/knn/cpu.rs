@@ -98,32 +98,47 @@ pub(crate) struct Block<'a, T> {
     pub(crate) d: usize,
     pub(crate) k: usize,
     pub(crate) norm: Norm,
+    pub(crate) within: Option<T>,
     pub(crate) rows: Rows<'a, T>,
 }
 
 impl<T: Number> Block<'_, T> {
+    /// A distance that is not below this is never a candidate.
+    #[inline(always)]
+    pub(crate) fn limit(&self) -> T {
+        self.within.unwrap_or(T::INFINITY)
+    }
+
     /// Writes a row: the best candidates in order, then what never was one.
     ///
     /// Distances that are not below infinity (overflow, NaN) are never candidates: slots left open by them take the
-    /// lowest indices that are not in the list, with the distance as computed; slots beyond the cloud are 0.
+    /// lowest indices that are not in the list, with the distance as computed, unless distances are limited; slots beyond
+    /// the cloud are padding.
     pub(crate) fn write(&mut self, row: usize, best: &[T::Key]) {
-        let query = &self.queries[row * self.d..(row + 1) * self.d];
-        let distance = |j: usize| distance(self.norm, query, &self.points[j * self.d..(j + 1) * self.d]);
-        let below_infinity = |j: usize| matches!(distance(j).partial_cmp(&T::INFINITY), Some(Ordering::Less));
-        let count = self.points.len() / self.d;
-        // A full list leaves no slot for them.
-        let first = if best.len() < self.k.min(count) { 0 } else { count };
-        let mut rest = (first..count).filter(|&j| !below_infinity(j));
         let slots = row * self.k..(row + 1) * self.k;
-        for (slot, (dist, index)) in
-            self.rows.dists[slots.clone()].iter_mut().zip(&mut self.rows.idx[slots]).enumerate()
-        {
-            (*dist, *index) = match best.get(slot) {
-                Some(&key) => (T::distance(key), i64::from(T::index(key))),
-                None => rest.next().map_or((T::ZERO, 0), |j| (distance(j), j as i64)),
-            };
+        let (dists, idx) = (&mut self.rows.dists[slots.clone()], &mut self.rows.idx[slots]);
+        for ((dist, index), &key) in dists.iter_mut().zip(&mut *idx).zip(best) {
+            (*dist, *index) = (T::distance(key), i64::from(T::index(key)));
+        }
+        let (dists, idx) = (&mut dists[best.len()..], &mut idx[best.len()..]);
+        dists.fill(T::ZERO);
+        idx.fill(padding(self.within.is_some()));
+        let count = self.points.len() / self.d;
+        if self.within.is_none() && best.len() < self.k.min(count) {
+            let query = &self.queries[row * self.d..(row + 1) * self.d];
+            let distance = |j: usize| distance(self.norm, query, &self.points[j * self.d..(j + 1) * self.d]);
+            let below_infinity = |j: &usize| matches!(distance(*j).partial_cmp(&T::INFINITY), Some(Ordering::Less));
+            let rest = (0..count).filter(|j| !below_infinity(j));
+            for ((dist, index), j) in dists.iter_mut().zip(idx).zip(rest) {
+                (*dist, *index) = (distance(j), j as i64);
+            }
         }
     }
+}
+
+/// The index of a slot without a neighbour: where distances are limited, such slots are among those of a cloud.
+pub(crate) fn padding(limited: bool) -> i64 {
+    if limited { -1 } else { 0 }
 }
 
 /// The distance of two points, as every level computes it.
@@ -141,7 +156,7 @@ pub(crate) fn distance<T: Number>(norm: Norm, a: &[T], b: &[T]) -> T {
 }
 
 /// How the points of a cloud are laid out for the search.
-enum Layout<'a, T> {
+pub(crate) enum Layout<'a, T> {
     Tiles(Tiles<T>),
     Tree(PointTree<T>),
     /// One that somebody else keeps.
@@ -187,6 +202,8 @@ pub(crate) struct Metric {
     pub(crate) norm: Norm,
     pub(crate) d: usize,
     pub(crate) k: usize,
+    /// Only distances below this count, if there is a limit.
+    pub(crate) within: Option<f64>,
 }
 
 /// Rows of K distances and indices that a way fills.
@@ -202,19 +219,37 @@ impl<T: Number> Rows<'_, T> {
         self.dists.chunks_mut(slots).zip(self.idx.chunks_mut(slots)).map(|(dists, idx)| Self { dists, idx })
     }
 
-    /// The first slots, after the rest is set to 0.
-    pub(crate) fn pad(&mut self, slots: usize) -> Rows<'_, T> {
+    /// The first slots, after the rest is set to 0 and the index of padding.
+    pub(crate) fn pad(&mut self, slots: usize, index: i64) -> Rows<'_, T> {
         let (dists, padding) = self.dists.split_at_mut(slots);
         padding.fill(T::ZERO);
         let (idx, padding) = self.idx.split_at_mut(slots);
-        padding.fill(0);
+        padding.fill(index);
         Rows { dists, idx }
     }
 }
 
-/// Searches all ways at once, to be called in the pool: no way waits for another.
-pub(crate) fn search<T: Number>(threads: usize, metric: Metric, ways: &[Way<'_, T>], rows: Vec<Rows<'_, T>>) {
-    let Metric { norm, d, k } = metric;
+/// The nearest of all ways at once, to be called in the pool: no way waits for another.
+pub(crate) fn search<'a, T: Number>(threads: usize, metric: Metric, ways: &[Way<'a, T>], rows: Vec<Rows<'_, T>>) {
+    let Metric { d, k, .. } = metric;
+    let layout = |queries: &[T], points: &[T], kept: Option<Tree<'a, T>>| match kept {
+        Some(tree) if kept_tree_is_quicker(points.len() / d, d, k) => Layout::Kept(tree),
+        _ => Layout::new(points, d, tree_is_quicker(queries.len() / d, points.len() / d, d, k), threads),
+    };
+    search_with(threads, metric, ways, rows, layout, Layout::search);
+}
+
+/// A search for which `layout` lays out the points of a cloud, given queries, points and the tree that somebody keeps, and
+/// `find` fills blocks.
+pub(crate) fn search_with<'a, T: Number>(
+    threads: usize,
+    metric: Metric,
+    ways: &[Way<'a, T>],
+    rows: Vec<Rows<'_, T>>,
+    layout: impl Fn(&[T], &[T], Option<Tree<'a, T>>) -> Layout<'a, T> + Send + Sync,
+    find: impl Fn(&Layout<'a, T>, Block<'_, T>) + Send + Sync,
+) {
+    let Metric { norm, d, k, within } = metric;
     let clouds = ways.first().map_or(0, |way| way.lengths1.len());
     // Blocks of rows, with way, cloud and first query: each is one piece of work.
     let mut work: Vec<(usize, usize, usize, Rows<'_, T>)> = Vec::new();
@@ -226,27 +261,22 @@ pub(crate) fn search<T: Number>(threads: usize, metric: Metric, ways: &[Way<'_, 
     }
     // For the clouds of the first way, then those of the next.
     let mut layouts: Vec<Option<Layout<'_, T>>> = (0..ways.len() * clouds).map(|_| None).collect();
-    pool::for_each_chunk(threads, &mut layouts, 1, |i, layout| {
+    pool::for_each_chunk(threads, &mut layouts, 1, |i, made| {
         let (way, cloud) = (&ways[i / clouds], i % clouds);
+        let queries = cloud_of(way.queries, way.lengths1, cloud, d);
         let points = cloud_of(way.points, way.lengths2, cloud, d);
-        layout[0] = Some(match way.trees.get(cloud) {
-            Some(&tree) if kept_tree_is_quicker(way.lengths2[cloud], d, k) => Layout::Kept(tree),
-            _ => {
-                let tree = tree_is_quicker(way.lengths1[cloud], way.lengths2[cloud], d, k);
-                Layout::new(points, d, tree, threads)
-            }
-        });
+        made[0] = Some(layout(queries, points, way.trees.get(cloud).copied()));
     });
     pool::for_each_chunk(threads, &mut work, 1, |_, piece| {
         let (way, cloud, first, rows) = &mut piece[0];
         let (layout, way) = (&layouts[*way * clouds + *cloud], &ways[*way]);
         let queries = cloud_of(way.queries, way.lengths1, *cloud, d);
         let active = (queries.len() / d).saturating_sub(*first).min(rows.dists.len() / k);
-        let rows = rows.pad(active * k);
+        let rows = rows.pad(active * k, padding(within.is_some()));
         if let (Some(layout), true) = (layout, active > 0) {
             let queries = &queries[*first * d..(*first + active) * d];
             let points = cloud_of(way.points, way.lengths2, *cloud, d);
-            layout.search(Block { queries, points, d, k, norm, rows });
+            find(layout, Block { queries, points, d, k, norm, within: within.map(T::of), rows });
         }
     });
 }
@@ -268,7 +298,7 @@ pub(super) fn forward<T: Number>(x: &Inputs<'_>, sizes: Sizes, threads: usize, o
     let trees = x.kept_trees(n)?;
     let way = Way { queries, lengths1: &lengths1, points, lengths2: &lengths2, trees: &trees };
     pool::run(threads, cost([n, p1, p2, d]), |threads| {
-        search(threads, Metric { norm: x.norm, d, k }, &[way], vec![Rows { dists, idx }]);
+        search(threads, Metric { norm: x.norm, d, k, within: None }, &[way], vec![Rows { dists, idx }]);
     });
     Ok(())
 }

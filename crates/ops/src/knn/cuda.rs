@@ -8,12 +8,12 @@ use patina3d_core::{DevicePtr, Gpu, Grid, Result};
 use super::{GradInputs, Gradients, Inputs, MODULE, Norm, Sizes, kept_tree_is_quicker};
 use crate::point_index::{Batch, Checked};
 
-const THREADS: u32 = 128;
+pub(crate) const THREADS: u32 = 128;
 /// Bytes of p2 that a block keeps on chip.
 const TILE_BYTES: usize = 16 * 1024;
 /// The sizes of the neighbour lists that live in registers, by brute force and down a tree.
 const LISTS: [usize; 5] = [1, 4, 8, 16, 32];
-const TREE_LISTS: [usize; 3] = [1, 8, 32];
+pub(crate) const TREE_LISTS: [usize; 3] = [1, 8, 32];
 
 /// A tree pays from this many points on, in at most so many dimensions. Nobody has measured it: estimates say so.
 const TREE_POINTS: usize = 8192;
@@ -42,8 +42,9 @@ patina3d_core::shared_struct! {
         pub d: i64,
         pub k: i64,
         pub tile: i64,
+        pub limit: f64,
         pub norm: i32,
-        pub reserved: i32,
+        pub limited: i32,
     }
 }
 
@@ -69,17 +70,25 @@ impl KnnParams {
             d: sizes.d as i64,
             k: sizes.k as i64,
             tile: 0,
+            limit: f64::INFINITY,
             norm: match x.norm {
                 Norm::L1 => 1,
                 Norm::SquaredL2 => 2,
             },
-            reserved: 0,
+            limited: 0,
         }
     }
 }
 
+/// One thread a query, and a tile of p2 on chip; how many points that is.
+pub(crate) fn tiled(kernel: &str, sizes: Sizes, bytes: usize) -> Result<(Grid, i64)> {
+    let tile = (TILE_BYTES / (bytes * sizes.d)).min(512);
+    let grid = Grid::of_blocks(kernel, [sizes.p1.div_ceil(THREADS as usize) * sizes.n, 1, 1], THREADS)?;
+    Ok((grid.with_shared(tile * sizes.d * bytes), tile as i64))
+}
+
 /// What a search down a tree needs.
-struct Descent<'a> {
+pub(crate) struct Descent<'a> {
     /// The trees, or what to build them of.
     kept: Option<Checked<'a>>,
     points: Batch,
@@ -89,7 +98,7 @@ struct Descent<'a> {
 
 impl<'a> Descent<'a> {
     /// Nothing where brute force is quicker. Only sizes decide, for lengths are on the device.
-    fn new(x: &Inputs<'a>, sizes: Sizes) -> Result<Option<Self>> {
+    pub(crate) fn new(x: &Inputs<'a>, sizes: Sizes) -> Result<Option<Self>> {
         let Sizes { n, p1, p2, d, k } = sizes;
         let kept = x.checked_trees()?;
         // What is sorted is numbered in 32 bits.
@@ -112,7 +121,7 @@ impl<'a> Descent<'a> {
     }
 
     /// The trees, and the order of the queries if they have one.
-    fn prepare(&self, gpu: Gpu, scratch: DevicePtr) -> Result<(DeviceTree, DevicePtr)> {
+    pub(crate) fn prepare(&self, gpu: Gpu, scratch: DevicePtr) -> Result<(DeviceTree, DevicePtr)> {
         let rest = scratch.after(self.scratch_bytes()[0]);
         let tree = if let Some(trees) = &self.kept {
             trees.on_device()
@@ -130,11 +139,13 @@ pub(crate) fn forward_scratch_bytes(x: &Inputs<'_>, sizes: Sizes) -> Result<usiz
     Ok(Descent::new(x, sizes)?.map_or(0, |descent| descent.scratch_bytes().iter().sum()))
 }
 
-/// Fills `dists` and `idx`, (N, P1, K).
+/// Fills `dists` and `idx`, (N, P1, K). Only distances below `within` count, if there is such a limit; slots without a
+/// neighbour then hold -1.
 pub(crate) fn forward(
     gpu: Gpu,
     x: &Inputs<'_>,
     sizes: Sizes,
+    within: Option<f64>,
     dists: DevicePtr,
     idx: DevicePtr,
     scratch: DevicePtr,
@@ -146,20 +157,21 @@ pub(crate) fn forward(
     let mut params = KnnParams::new(x, sizes);
     params.dists = dists;
     params.idx = idx;
+    params.limit = within.unwrap_or(f64::INFINITY);
+    params.limited = i32::from(within.is_some());
     if let Some(descent) = Descent::new(x, sizes)? {
         (params.tree, params.order) = descent.prepare(gpu, scratch)?;
         let kernel = format!("knn_forward_tree_{}_{dtype}", list(&TREE_LISTS, sizes.k));
         return gpu.launch(&MODULE, &kernel, Grid::per_element(&kernel, sizes.n * sizes.p1, THREADS)?, &params);
     }
-    let tile = (TILE_BYTES / (bytes * sizes.d)).min(512);
-    params.tile = tile as i64;
     let kernel = format!("knn_forward_{}_{dtype}", list(&LISTS, sizes.k));
-    let grid = Grid::of_blocks(&kernel, [sizes.p1.div_ceil(THREADS as usize) * sizes.n, 1, 1], THREADS)?;
-    gpu.launch(&MODULE, &kernel, grid.with_shared(tile * sizes.d * bytes), &params)
+    let (grid, tile) = tiled(&kernel, sizes, bytes)?;
+    params.tile = tile;
+    gpu.launch(&MODULE, &kernel, grid, &params)
 }
 
 /// The name of the smallest list for K neighbours.
-fn list(sizes: &[usize], k: usize) -> String {
+pub(crate) fn list(sizes: &[usize], k: usize) -> String {
     sizes.iter().find(|&&list| k <= list).map_or_else(|| "long_list".to_owned(), |list| format!("list{list}"))
 }
 

@@ -1,33 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 // K nearest neighbours, one thread a query: by brute force, the other cloud tile by tile through shared memory, or down a
 // tree.
-#include "clouds.cuh"
 #include "knn.h"
 #include "nearest_list.cuh"
+#include "point_scan.cuh"
 #include "tree.cuh"
 
 namespace {
 
-template <typename T>
-__device__ T distance(const KnnParams& p, const T* a, const T* b) {
-    T d = 0;
-    for (int64_t axis = 0; axis < p.d; ++axis) d = accumulate(p.norm, a[axis] - b[axis], d);
-    return d;
-}
+// The index of a slot without a neighbour.
+__device__ int64_t padding(const KnnParams& p) { return p.limited ? -1 : 0; }
 
 // Distances that are not below infinity (overflow, NaN) never enter a list. Slots left open by them take the lowest
-// indices that are not in the list, with the distance as computed; slots beyond the cloud are padding.
+// indices that are not in the list, with the distance as computed; slots beyond the cloud are padding. Where distances are
+// limited, open slots are padding too.
 template <typename T>
 __device__ void complete(const KnnParams& p, const T* query, const T* points, int64_t length, T* dists, int64_t* idx) {
     const int64_t filled = p.k < length ? p.k : length;
     int64_t candidate = 0;
     for (int64_t i = 0; i < p.k; ++i) {
-        if (i >= filled) {
+        if (i >= filled || (p.limited && idx[i] < 0)) {
             dists[i] = 0;
-            idx[i] = 0;
+            idx[i] = padding(p);
         } else if (idx[i] < 0) {
-            while (distance(p, query, points + candidate * p.d) < T(INFINITY)) ++candidate;
-            dists[i] = distance(p, query, points + candidate * p.d);
+            while (distance(p.norm, p.d, query, points + candidate * p.d) < T(INFINITY)) ++candidate;
+            dists[i] = distance(p.norm, p.d, query, points + candidate * p.d);
             idx[i] = candidate++;
         }
     }
@@ -38,57 +35,30 @@ template <typename T>
 __device__ void leave_open(const KnnParams& p, T* dists, int64_t* idx) {
     for (int64_t k = 0; k < p.k; ++k) {
         dists[k] = 0;
-        idx[k] = 0;
+        idx[k] = padding(p);
     }
 }
 
 template <typename T, typename List>
 __device__ void knn_forward(const KnnParams& p) {
     PATINA3D_DYNAMIC_SHARED(T, tile);
-    const int64_t blocks_per_cloud = (p.num_p1 + blockDim.x - 1) / blockDim.x;
-    const int64_t cloud = blockIdx.x / blocks_per_cloud;
-    const int64_t i = (blockIdx.x % blocks_per_cloud) * blockDim.x + threadIdx.x;
-    const int64_t length1 = length_of(p.lengths1, cloud, p.num_p1);
-    const int64_t length2 = length_of(p.lengths2, cloud, p.num_p2);
-    const int64_t row = cloud * p.num_p1 + i;
-    const T* points = static_cast<const T*>(p.p2) + cloud * p.num_p2 * p.d;
-    const bool active = i < length1;
-    const T* query = static_cast<const T*>(p.p1) + (active ? row : 0) * p.d;
+    const ScanRow at(p.num_p1);
+    const int64_t length = length_of(p.lengths2, at.cloud, p.num_p2);
+    const T* points = static_cast<const T*>(p.p2) + at.cloud * p.num_p2 * p.d;
+    const bool active = at.i < length_of(p.lengths1, at.cloud, p.num_p1);
+    const T* query = static_cast<const T*>(p.p1) + (active ? at.row : 0) * p.d;
 
-    T* dists = static_cast<T*>(p.dists) + row * p.k;
-    int64_t* idx = p.idx + row * p.k;
-    List list(p.k, dists, idx);
-    if (p.tile == 0 && active) {
-        for (int64_t j = 0; j < length2; ++j) {
-            const T d = distance(p, query, points + j * p.d);
-            if (d < list.worst) list.insert(d, j);
-        }
-    }
-    for (int64_t start = 0; p.tile > 0 && start < length2; start += p.tile) {
-        const int64_t count = p.tile < length2 - start ? p.tile : length2 - start;
-        __syncthreads();
-        for (int64_t e = threadIdx.x; e < count * p.d; e += blockDim.x) tile[e] = points[start * p.d + e];
-        __syncthreads();
-        if (!active) continue;
-        if (p.d == 3) {
-            const T x = query[0], y = query[1], z = query[2];
-            for (int64_t j = 0; j < count; ++j) {
-                T d = accumulate(p.norm, x - tile[3 * j], T(0));
-                d = accumulate(p.norm, y - tile[3 * j + 1], d);
-                d = accumulate(p.norm, z - tile[3 * j + 2], d);
-                if (d < list.worst) list.insert(d, start + j);
-            }
-        } else {
-            for (int64_t j = 0; j < count; ++j) {
-                const T d = distance(p, query, tile + j * p.d);
-                if (d < list.worst) list.insert(d, start + j);
-            }
-        }
-    }
-    if (i >= p.num_p1) return;
+    T* dists = static_cast<T*>(p.dists) + at.row * p.k;
+    int64_t* idx = p.idx + at.row * p.k;
+    List list(p.k, dists, idx, T(p.limit));
+    scan_points(p.norm, p.d, query, active, points, length, tile, p.tile, [&](T d, int64_t j) {
+        if (d < list.worst) list.insert(d, j);
+        return true;
+    });
+    if (at.i >= p.num_p1) return;
     if (active) {
         list.store(dists, idx);
-        complete(p, query, points, length2, dists, idx);
+        complete(p, query, points, length, dists, idx);
     } else {
         leave_open(p, dists, idx);
     }
@@ -125,7 +95,7 @@ __device__ void knn_forward_tree(const KnnParams& p, const Metric& metric) {
     int64_t* idx = p.idx + row * p.k;
     if (row % p.num_p1 >= length_of(p.lengths1, cloud, p.num_p1)) return leave_open(p, dists, idx);
     const T* query = static_cast<const T*>(p.p1) + row * p.d;
-    List list(p.k, dists, idx);
+    List list(p.k, dists, idx, T(p.limit));
     Candidates<T, List, Metric> candidates = {metric, query, list};
     tree_search(p.tree, cloud, metric, query, candidates);
     list.store(dists, idx);

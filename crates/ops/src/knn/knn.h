@@ -23,9 +23,10 @@ struct KnnParams {
     int64_t d;
     int64_t k;
     int64_t tile;  // points of p2 in shared memory; 0: one point is too large, all are read where they are
+    double limit;  // only distances below it count
     int norm;      // 1 or 2
-    int reserved;
+    int limited;   // whether slots without a neighbour hold -1, for there may be such in every row
 };
 
 PATINA3D_LAYOUT(KnnParams, p1, p2, lengths1, lengths2, dists, idx, grad_dists, grad_p1, grad_p2, inverse, tree, order,
-                n, num_p1, num_p2, d, k, tile, norm, reserved)
+                n, num_p1, num_p2, d, k, tile, limit, norm, limited)

@@ -16,7 +16,8 @@ use patina3d_core::{DType, Device, Error, Module, Result, Tensor, TensorMut};
 
 use crate::point_index::{Checked, Trees};
 
-const OPERATOR: &str = "knn_points";
+/// The name in errors.
+pub const OPERATOR: &str = "knn_points";
 
 /// What distance means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,8 +40,8 @@ impl Norm {
 }
 
 /// A number of neighbours from a signed number.
-pub fn count(k: i64) -> Result<usize> {
-    usize::try_from(k).map_err(|_| Error::value(OPERATOR, "K", "at least 0", k.to_string()))
+pub fn count(operator: &'static str, k: i64) -> Result<usize> {
+    usize::try_from(k).map_err(|_| Error::value(operator, "K", "at least 0", k.to_string()))
 }
 
 /// Two padded batches of clouds.
@@ -86,6 +87,22 @@ pub struct Outputs<'a> {
     pub idx: TensorMut<'a>,
     /// Bytes for the device, at least [`forward_scratch_bytes`] of them.
     pub scratch: TensorMut<'a>,
+}
+
+impl Outputs<'_> {
+    /// Checks that the outputs fit the sizes and the inputs, of which `like` is one.
+    pub(crate) fn check(&self, operator: &'static str, sizes: Sizes, like: &Tensor<'_>) -> Result<()> {
+        let slots = sizes.neighbours().map(Some);
+        argument(operator, "dists", &self.dists.view())
+            .dtype(like.dtype())?
+            .shape("(N, P1, K)", &slots)?
+            .beside("p1", like)?;
+        argument(operator, "idx", &self.idx.view())
+            .dtype(DType::I64)?
+            .shape("(N, P1, K)", &slots)?
+            .beside("p1", like)?;
+        Ok(())
+    }
 }
 
 /// What the backward pass reads.
@@ -172,6 +189,15 @@ pub(crate) fn check_count(operator: &'static str, name: &'static str, points: us
     Ok(())
 }
 
+/// Checks that K slots for each of N P1 queries can be addressed.
+pub(crate) fn check_slots(operator: &'static str, n: usize, p1: usize, k: usize) -> Result<()> {
+    let slots = n.max(1).checked_mul(p1.max(1)).and_then(|rows| rows.checked_mul(k));
+    if slots.is_none_or(|slots| slots > isize::MAX as usize / 8) {
+        return Err(Error::value(operator, "K", "so small that the result can be addressed", k.to_string()));
+    }
+    Ok(())
+}
+
 /// Checks the forward's inputs; the one place that does.
 pub fn check(x: &Inputs<'_>) -> Result<Sizes> {
     let queries = Clouds { points: ("p1", "(N, P1, D)", &x.p1), lengths: ("lengths1", x.lengths1.as_ref()) };
@@ -179,13 +205,7 @@ pub fn check(x: &Inputs<'_>) -> Result<Sizes> {
     let (n, p1, p2, d) = check_clouds(OPERATOR, [queries, points])?;
     check_count(OPERATOR, "p2", p2)?;
     x.checked_trees()?;
-    if n.max(1)
-        .checked_mul(p1.max(1))
-        .and_then(|rows| rows.checked_mul(x.k))
-        .is_none_or(|slots| slots > isize::MAX as usize / 8)
-    {
-        return Err(Error::value(OPERATOR, "K", "so small that the result can be addressed", x.k.to_string()));
-    }
+    check_slots(OPERATOR, n, p1, x.k)?;
     Ok(Sizes { n, p1, p2, d, k: x.k })
 }
 
@@ -207,12 +227,7 @@ pub(crate) fn kept_tree_is_quicker(points: usize, d: usize, k: usize) -> bool {
 /// Finds the neighbours.
 pub fn forward(x: &Inputs<'_>, out: &mut Outputs<'_>) -> Result<()> {
     let sizes = check(x)?;
-    let slots = sizes.neighbours().map(Some);
-    argument(OPERATOR, "dists", &out.dists.view())
-        .dtype(x.p1.dtype())?
-        .shape("(N, P1, K)", &slots)?
-        .beside("p1", &x.p1)?;
-    argument(OPERATOR, "idx", &out.idx.view()).dtype(DType::I64)?.shape("(N, P1, K)", &slots)?.beside("p1", &x.p1)?;
+    out.check(OPERATOR, sizes, &x.p1)?;
     scratch(OPERATOR, &out.scratch, forward_scratch_bytes(x)?, "p1", &x.p1)?;
     match x.p1.device() {
         Device::Cpu { threads } => match x.p1.dtype() {
@@ -221,7 +236,7 @@ pub fn forward(x: &Inputs<'_>, out: &mut Outputs<'_>) -> Result<()> {
         },
         Device::Gpu(gpu) => {
             let [dists, idx, scratch] = [&out.dists, &out.idx, &out.scratch].map(TensorMut::device_ptr);
-            cuda::forward(gpu, x, sizes, dists, idx, scratch)
+            cuda::forward(gpu, x, sizes, None, dists, idx, scratch)
         }
     }
 }

@@ -22,7 +22,7 @@ fn inputs<'py>(
         lengths2: call.optional("lengths2", lengths2)?,
         trees: trees(call, index)?,
         norm: Norm::new(norm).map_err(to_python)?,
-        k: knn::count(k).map_err(to_python)?,
+        k: knn::count(knn::OPERATOR, k).map_err(to_python)?,
     })
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `_native.ops`.
 
+mod ball_query;
 mod chamfer;
 mod interp_face_attrs;
 mod knn;
@@ -16,6 +17,8 @@ use pyo3::prelude::*;
 /// Operators on points and meshes.
 #[pymodule]
 pub(crate) mod ops {
+    #[pymodule_export]
+    use super::ball_query::ball_query_forward;
     #[pymodule_export]
     use super::chamfer::{chamfer_backward, chamfer_forward};
     #[pymodule_export]

@@ -69,13 +69,13 @@ pub(super) fn search<T: Number>(
         let part = &mut part[0];
         let queries = cloud_of(way.queries, way.lengths1, part.cloud, d);
         let active = (queries.len() / d).saturating_sub(part.first).min(part.rows.dists.len());
-        let rows = part.rows.pad(active);
+        let rows = part.rows.pad(active, 0);
         if let (Some(tiles), true) = (&tiles[part.cloud], active > 0) {
             let size = tiles.values.len() / d;
             part.nearest = Columns { distances: vec![T::INFINITY; size], chunks: vec![T::NONE; size] };
             let queries = &queries[part.first * d..(part.first + active) * d];
             let points = cloud_of(way.points, way.lengths2, part.cloud, d);
-            let block = Block { queries, points, d, k: 1, norm: metric.norm, rows };
+            let block = Block { queries, points, d, k: 1, norm: metric.norm, within: None, rows };
             let first = part.first / ROWS;
             simd::dispatch(Walk { block, first, columns: &tiles.values, nearest: &mut part.nearest });
         }
@@ -89,11 +89,11 @@ pub(super) fn search<T: Number>(
         let (cloud, first, rows) = &mut block[0];
         let points = cloud_of(way.points, way.lengths2, *cloud, d);
         let active = (points.len() / d).saturating_sub(*first).min(rows.dists.len());
-        let rows = rows.pad(active);
+        let rows = rows.pad(active, 0);
         if active > 0 {
             let queries = &points[*first * d..(*first + active) * d];
             let points = cloud_of(way.queries, way.lengths1, *cloud, d);
-            let block = Block { queries, points, d, k: 1, norm: metric.norm, rows };
+            let block = Block { queries, points, d, k: 1, norm: metric.norm, within: None, rows };
             simd::dispatch(LookUp { block, first: *first, parts: &work[*cloud * parts..][..parts] });
         }
     });

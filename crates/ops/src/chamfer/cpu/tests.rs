@@ -44,7 +44,7 @@ fn compare<T: Number>(what: &str, queries: &[f64], points: &[f64], d: usize, len
     let (queries, points) = (cast(queries), cast(points));
     let way = Way { queries: &queries, lengths1: lengths[0], points: &points, lengths2: lengths[1], trees: &[] };
     for norm in [Norm::SquaredL2, Norm::L1] {
-        let metric = Metric { norm, d, k: 1 };
+        let metric = Metric { norm, d, k: 1, within: None };
         let want = found(way, metric, false, 1);
         for threads in [1, 2, 5] {
             assert!(found(way, metric, true, threads) == want, "{what}, D = {d}, {norm:?}, {threads} threads");

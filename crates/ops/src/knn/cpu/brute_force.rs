@@ -23,7 +23,7 @@ const TILE_BYTES: usize = 24 * 1024;
 /// points of the last group are infinitely far.
 pub(crate) struct Tiles<T> {
     pub(crate) values: Vec<T>,
-    count: usize,
+    pub(crate) count: usize,
 }
 
 impl<T: Number> Tiles<T> {
@@ -96,7 +96,8 @@ impl<T: Number> Search<'_, T> {
         }
         let mut block = self.block;
         for (row, places) in places.iter().enumerate() {
-            block.write(row, places.nearest(simd).as_slice());
+            let nearest = places.nearest(simd).filter(|&key| T::distance(key) < block.limit());
+            block.write(row, nearest.as_slice());
         }
     }
 
@@ -104,7 +105,7 @@ impl<T: Number> Search<'_, T> {
     #[inline(always)]
     fn walk<S: Simd<Real = T>, L: List<T>, const D: usize, const L1: bool>(self, simd: S) {
         let (d, k) = (if D == 0 { self.block.d } else { D }, self.block.k);
-        let mut lists: Vec<L> = (0..self.block.rows.dists.len() / k).map(|_| L::new(k)).collect();
+        let mut lists: Vec<L> = (0..self.block.rows.dists.len() / k).map(|_| L::new(k, self.block.limit())).collect();
         let mut distances = [T::ZERO; GROUP];
         let mut first = 0;
         for tile in self.tiles.values.chunks(self.tiles.count * d) {

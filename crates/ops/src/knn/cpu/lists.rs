@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The best candidates of a query.
 
+use patina3d_core::geometry::lesser;
+
 use super::{GROUP, Number};
 
 /// The best candidates so far, as keys in the order (distance, index).
 pub(super) trait List<T: Number> {
-    fn new(k: usize) -> Self;
+    /// For the best K of those below `worst`.
+    fn new(k: usize, worst: T) -> Self;
     /// Whether a bound on the K-th distance pays: most candidates come before the list is good.
     const NEEDS_BOUND: bool;
     /// Takes distances of different points; the K-th least of them is never below the K-th distance of all points.
@@ -28,8 +31,8 @@ pub(super) struct Sorted<T: Number, const SIZE: usize> {
 }
 
 impl<T: Number, const SIZE: usize> List<T> for Sorted<T, SIZE> {
-    fn new(k: usize) -> Self {
-        Self { keys: [T::key(T::INFINITY, u32::MAX); SIZE], worst: T::INFINITY, k }
+    fn new(k: usize, worst: T) -> Self {
+        Self { keys: [T::key(T::INFINITY, u32::MAX); SIZE], worst, k }
     }
 
     const NEEDS_BOUND: bool = SIZE > 1;
@@ -38,7 +41,7 @@ impl<T: Number, const SIZE: usize> List<T> for Sorted<T, SIZE> {
     fn bound(&mut self, distances: &[T; GROUP]) {
         // Twice SIZE bins are enough for a tight bound, and quicker to sort.
         let bins = 2 * SIZE;
-        let mut sorted = Self::new(self.k);
+        let mut sorted = Self::new(self.k, T::INFINITY);
         for bin in 0..bins {
             let least = (bin..GROUP)
                 .step_by(bins)
@@ -46,7 +49,7 @@ impl<T: Number, const SIZE: usize> List<T> for Sorted<T, SIZE> {
             sorted.offer(T::key(least, 0));
         }
         // A candidate must be strictly below `worst`, and the K-th may lie on the bound.
-        self.worst = sorted.worst.next_up();
+        self.worst = lesser(sorted.worst.next_up(), self.worst);
     }
 
     #[inline(always)]
@@ -87,8 +90,8 @@ pub(super) struct Selection<T: Number> {
 }
 
 impl<T: Number> List<T> for Selection<T> {
-    fn new(k: usize) -> Self {
-        Self { keys: Vec::new(), last: T::key(T::INFINITY, u32::MAX), k }
+    fn new(k: usize, worst: T) -> Self {
+        Self { keys: Vec::new(), last: T::key(worst, u32::MAX), k }
     }
 
     const NEEDS_BOUND: bool = false;

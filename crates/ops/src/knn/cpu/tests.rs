@@ -24,7 +24,7 @@ fn neighbours<T: Number>(
     let rows = queries.len() / d;
     let (mut dists, mut idx) = (vec![T::ZERO; rows * k], vec![0; rows * k]);
     let rows = Rows { dists: &mut dists, idx: &mut idx };
-    Layout::new(points, d, tree, 1).search(Block { queries, points, d, k, norm, rows });
+    Layout::new(points, d, tree, 1).search(Block { queries, points, d, k, norm, within: None, rows });
     (dists.into_iter().map(|distance| distance.to_f64().to_bits()).collect(), idx)
 }
 

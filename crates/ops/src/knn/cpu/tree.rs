@@ -43,9 +43,11 @@ impl<T: Number> Search<'_, T> {
     #[inline(always)]
     fn descend<S: Simd<Real = T>, L: List<T>, const D: usize, const L1: bool>(self, simd: S) {
         let mut block = self.block;
+        // One at the distance of the last of the list enters it here, one at the limit must not.
+        let worst = -(-block.limit()).next_up();
         for row in 0..block.queries.len() / block.d {
             let query = Query::<S, D>::new(simd, &block.queries[row * block.d..(row + 1) * block.d]);
-            let mut candidates = Candidates::<S, L, D, L1> { simd, query: &query, list: L::new(block.k) };
+            let mut candidates = Candidates::<S, L, D, L1> { simd, query: &query, list: L::new(block.k, worst) };
             self.tree.search::<S, _, D, L1>(simd, &query, &mut candidates);
             let best = candidates.list.finish();
             block.write(row, &best);

@@ -2,6 +2,7 @@
 """Operators on points and meshes."""
 
 from patina3d.ops.cameras_alignment import corresponding_cameras_alignment
+from patina3d.ops.ball_query import ball_query
 from patina3d.ops.interp_face_attrs import interpolate_face_attributes
 from patina3d.ops.knn import knn_gather, knn_points
 from patina3d.ops.laplacian_matrices import cot_laplacian, laplacian, norm_laplacian
@@ -29,6 +30,7 @@ __all__ = [
     "PointIndex",
     "add_pointclouds_to_volumes",
     "add_points_features_to_volume_densities_features",
+    "ball_query",
     "convert_pointclouds_to_tensor",
     "corresponding_cameras_alignment",
     "corresponding_points_alignment",

@@ -97,12 +97,15 @@ class _KnnPoints(Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         p1, p2, lengths1, lengths2, idx = ctx.saved_tensors
         wanted = ctx.needs_input_grad[:2]
-        grad1, grad2 = _KnnGradient.apply(p1, p2, lengths1, lengths2, ctx.norm, idx, grads[0], *wanted)
+        grad1, grad2 = KnnGradient.apply(p1, p2, lengths1, lengths2, ctx.norm, idx, grads[0], *wanted)
         return grad1, grad2, None, None, None, None, None, None, None
 
 
-class _KnnGradient(Function):
-    """The gradient is linear in ``grad_dists`` and, for the squared norm, in (p1, p2): its own gradient is itself."""
+class KnnGradient(Function):
+    """The gradient of distances to the points ``idx``, none in slots where that is -1.
+
+    It is linear in ``grad_dists`` and, for the squared norm, in (p1, p2): its own gradient is itself.
+    """
 
     @staticmethod
     def forward(
@@ -133,7 +136,7 @@ class _KnnGradient(Function):
         grad1 = grad2 = None
         if ctx.norm == 2:
             wanted = ctx.needs_input_grad[:2]
-            grad1, grad2 = _KnnGradient.apply(v1, v2, lengths1, lengths2, ctx.norm, idx, grad_dists, *wanted)
+            grad1, grad2 = KnnGradient.apply(v1, v2, lengths1, lengths2, ctx.norm, idx, grad_dists, *wanted)
         return grad1, grad2, None, None, None, None, grad_grad, None, None
 
 
@@ -148,9 +151,10 @@ def along_neighbours(
     v2: Tensor,
 ) -> Tensor:
     """The derivative (N, P1, K) of the distances to the neighbours ``idx`` where the points move along (v1, v2)."""
-    difference = p1.unsqueeze(2) - knn_gather(p2, idx)
+    named = idx.clamp(min=0)
+    difference = p1.unsqueeze(2) - knn_gather(p2, named)
     slope = 2 * difference if norm == 2 else difference.sign()
-    along = ((v1.unsqueeze(2) - knn_gather(v2, idx)) * slope).sum(-1)
+    along = ((v1.unsqueeze(2) - knn_gather(v2, named)) * slope).sum(-1)
     return torch.where(_valid(idx, lengths1, lengths2, p2.shape[1]), along, 0)
 
 
@@ -159,6 +163,7 @@ def _valid(idx: Tensor, lengths1: Tensor | None, lengths2: Tensor | None, num_po
     _, rows, k = idx.shape
     slot = torch.arange(k, device=idx.device)
     valid = slot < (num_points if lengths2 is None else lengths2[:, None, None].clamp(max=num_points))
+    valid = valid & (idx >= 0)
     if lengths1 is not None:
         valid = valid & (torch.arange(rows, device=idx.device)[:, None] < lengths1[:, None, None])
     return valid.expand(idx.shape)
@@ -228,7 +233,7 @@ def knn_points(
     points, lengths2, trees = searched("knn_points", "p2", p2, "lengths2", lengths2)
     plain = isinstance(p1, Tensor) and isinstance(points, Tensor) and type(norm) is int and type(K) is int and K < _MOST
     if not plain or lengths1 is not None or lengths2 is not None:
-        _check_types(p1, points, lengths1, lengths2, norm, K)
+        check_types("knn_points", p1, points, lengths1, lengths2, norm=norm, K=K)
     if norm not in (1, 2):
         raise ValueError(f"knn_points: norm must be 1 or 2, got {norm}. Support for 1 or 2 norm.")
     p1, points = at_least_float32(p1), at_least_float32(points)
@@ -247,19 +252,20 @@ def knn_in(
     return find(*distinct(p1, p2, lengths1, lengths2, *trees), norm, k)
 
 
-def _check_types(p1: Any, p2: Any, lengths1: Any, lengths2: Any, norm: Any, k: Any) -> None:
+def check_types(operator: str, p1: Any, p2: Any, lengths1: Any, lengths2: Any, **integers: Any) -> None:
     """What torch's dispatcher would refuse with a message about the operator's schema; the rest the operator checks."""
     for name, value in (("p1", p1), ("p2", p2)):
         if not isinstance(value, Tensor):
-            raise TypeError(f"knn_points: {name} must be a torch.Tensor, got {type(value).__name__}")
+            raise TypeError(f"{operator}: {name} must be a torch.Tensor, got {type(value).__name__}")
     for name, value in (("lengths1", lengths1), ("lengths2", lengths2)):
         if value is not None and not isinstance(value, Tensor):
-            raise TypeError(f"knn_points: {name} must be a torch.Tensor or None, got {type(value).__name__}")
-    for name, value in (("norm", norm), ("K", k)):
+            raise TypeError(f"{operator}: {name} must be a torch.Tensor or None, got {type(value).__name__}")
+    for name, value in integers.items():
         if not isinstance(value, int | torch.SymInt):
-            raise TypeError(f"knn_points: {name} must be an int, got {type(value).__name__}")
+            raise TypeError(f"{operator}: {name} must be an int, got {type(value).__name__}")
+    k = integers["K"]
     if isinstance(k, int) and k >= _MOST:
-        raise ValueError(f"knn_points: K must be so small that the result can be addressed, got {k}")
+        raise ValueError(f"{operator}: K must be so small that the result can be addressed, got {k}")
 
 
 def knn_gather(x: Tensor, idx: Tensor, lengths: Tensor | None = None) -> Tensor:

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+// The first points in a ball, one thread a centre: by a scan, which a centre leaves when its row is full, or down a tree.
+#include "ball_query.h"
+#include "nearest_list.cuh"
+#include "point_scan.cuh"
+
+namespace {
+
+template <typename T>
+__device__ void ball_query_forward(const BallQueryParams& p) {
+    PATINA3D_DYNAMIC_SHARED(T, tile);
+    const ScanRow at(p.num_p1);
+    const bool active = at.i < length_of(p.lengths1, at.cloud, p.num_p1);
+    const T* centre = static_cast<const T*>(p.p1) + (active ? at.row : 0) * p.d;
+    const T* points = static_cast<const T*>(p.p2) + at.cloud * p.num_p2 * p.d;
+    const int64_t length = length_of(p.lengths2, at.cloud, p.num_p2);
+    const T limit = T(p.limit);
+
+    T* dists = static_cast<T*>(p.dists) + at.row * p.k;
+    int64_t* idx = p.idx + at.row * p.k;
+    int64_t count = 0;
+    scan_points(2, p.d, centre, active, points, length, tile, p.tile, [&](T d, int64_t j) {
+        if (d < limit) {
+            dists[count] = d;
+            idx[count++] = j;
+        }
+        return count < p.k;
+    });
+    if (at.i >= p.num_p1) return;
+    for (; count < p.k; ++count) {
+        dists[count] = 0;
+        idx[count] = -1;
+    }
+}
+
+// Keeps the lowest numbers in the ball of the leaves that it is shown.
+template <typename T, typename List, typename Metric>
+struct Candidates {
+    const Metric& metric;
+    const T* centre;
+    T limit;
+    List& list;
+
+    __device__ bool wants(T distance, const uint32_t* number) const { return distance < limit && *number < list.worst; }
+
+    __device__ void visit(const T* points, const uint32_t* ids) {
+        for (uint32_t wanted = wanted_in_leaf(metric, centre, points, ids, *this); wanted != 0; wanted &= wanted - 1) {
+            const uint32_t number = ids[__ffs(wanted) - 1];
+            if (number < list.worst) list.insert(number, number);
+        }
+    }
+};
+
+template <typename T, typename List, typename Metric>
+__device__ void ball_query_forward_tree(const BallQueryParams& p, const Metric& metric) {
+    const int64_t thread = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+    if (thread >= p.n * p.num_p1) return;
+    const int64_t row = p.order == nullptr ? thread : p.order[thread];
+    const int64_t cloud = row / p.num_p1;
+    const T* centre = static_cast<const T*>(p.p1) + row * p.d;
+    int64_t* idx = p.idx + row * p.k;
+    // Numbers are the keys, so that a long list may keep both in one place.
+    List list(p.k, idx, idx, kNothing);
+    if (row % p.num_p1 < length_of(p.lengths1, cloud, p.num_p1)) {
+        Candidates<T, List, Metric> candidates = {metric, centre, T(p.limit), list};
+        tree_search(p.tree, cloud, metric, centre, candidates);
+    }
+    list.store(idx);
+    const T* points = static_cast<const T*>(p.p2) + cloud * p.num_p2 * p.d;
+    T* dists = static_cast<T*>(p.dists) + row * p.k;
+    for (int64_t k = 0; k < p.k; ++k) {
+        dists[k] = idx[k] < 0 ? T(0) : distance(2, p.d, centre, points + idx[k] * p.d);
+    }
+}
+
+template <int Capacity>
+using ShortList = RegisterList<int64_t, Capacity>;
+
+template <typename T, typename List>
+__device__ void ball_query_forward_tree(const BallQueryParams& p) {
+    if (p.d == 3) {
+        ball_query_forward_tree<T, List>(p, Metric<3, 2>{3, 2});
+    } else {
+        ball_query_forward_tree<T, List>(p, Metric<0, 2>{p.d, 2});
+    }
+}
+
+}  // namespace
+
+extern "C" __global__ void ball_query_forward_f32(const BallQueryParams p) { ball_query_forward<float>(p); }
+extern "C" __global__ void ball_query_forward_f64(const BallQueryParams p) { ball_query_forward<double>(p); }
+extern "C" __global__ void ball_query_forward_tree_list1_f32(const BallQueryParams p) {
+    ball_query_forward_tree<float, ShortList<1>>(p);
+}
+extern "C" __global__ void ball_query_forward_tree_list8_f32(const BallQueryParams p) {
+    ball_query_forward_tree<float, ShortList<8>>(p);
+}
+extern "C" __global__ void ball_query_forward_tree_list32_f32(const BallQueryParams p) {
+    ball_query_forward_tree<float, ShortList<32>>(p);
+}
+extern "C" __global__ void ball_query_forward_tree_long_list_f32(const BallQueryParams p) {
+    ball_query_forward_tree<float, LongList<int64_t>>(p);
+}
+extern "C" __global__ void ball_query_forward_tree_list1_f64(const BallQueryParams p) {
+    ball_query_forward_tree<double, ShortList<1>>(p);
+}
+extern "C" __global__ void ball_query_forward_tree_list8_f64(const BallQueryParams p) {
+    ball_query_forward_tree<double, ShortList<8>>(p);
+}
+extern "C" __global__ void ball_query_forward_tree_list32_f64(const BallQueryParams p) {
+    ball_query_forward_tree<double, ShortList<32>>(p);
+}
+extern "C" __global__ void ball_query_forward_tree_long_list_f64(const BallQueryParams p) {
+    ball_query_forward_tree<double, LongList<int64_t>>(p);
+}
