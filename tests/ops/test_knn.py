@@ -472,6 +472,20 @@ def test_backward_takes_an_index_out_of_range_for_an_empty_slot():
 # Torch's machinery.
 
 
+@pytest.mark.parametrize("lengths", [None, torch.tensor([33_000, 4_000])])
+def test_many_queries_of_a_large_cloud(lengths):
+    # They are put in an order of their own; a few at a time are not.
+    queries, points = torch.rand(2, 9_000, 3), torch.rand(2, 33_000, 3)
+    queries[0, 70] = torch.nan
+    queries[0, 8_999] = torch.inf
+    queries[1, 3_000:3_200] = queries[1, 0]
+    found = knn_points(queries, points, lengths2=lengths, K=5)
+    for first in (0, 50, 3_100, 8_950):
+        few = knn_points(queries[:, first : first + 50], points, lengths2=lengths, K=5)
+        for got, want in zip(found[:2], few[:2], strict=True):
+            assert torch.equal(got[:, first : first + 50].nan_to_num(-1), want.nan_to_num(-1))
+
+
 @torch_warns
 def test_opcheck(device):
     p1, p2, lengths1, lengths2 = ragged(3, torch.float32, device)

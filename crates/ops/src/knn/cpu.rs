@@ -12,7 +12,7 @@ use std::cmp::Ordering;
 
 use patina3d_core::geometry::Scalar;
 use patina3d_core::simd::{self, Vectorised};
-use patina3d_core::tree::{PointTree, Tree};
+use patina3d_core::tree::{PointTree, Tree, spatial_order};
 use patina3d_core::{Result, Tensor, pool};
 
 use super::{Inputs, Norm, Outputs, Sizes, kept_tree_is_quicker};
@@ -28,6 +28,11 @@ pub(crate) const GROUP: usize = 64;
 const TREE_POINTS_FOR_ONE: usize = 2048;
 /// A tree pays from this many on when several are.
 const TREE_POINTS: usize = 384;
+/// A tree over this many points is larger than the caches of a core: from here on queries descend it in an order that
+/// keeps neighbours together, so that they meet what the last ones left in the cache.
+const ORDERED_POINTS: usize = 1 << 15;
+/// That many queries are put in order at once, at most and at least: more stay longer among the same points.
+const ORDERED_QUERIES: [usize; 2] = [1 << 18, 1 << 12];
 /// In more dimensions the boxes of a tree overlap too much.
 const TREE_DIMENSION: usize = 6;
 
@@ -103,6 +108,34 @@ pub(crate) struct Block<'a, T> {
 }
 
 impl<T: Number> Block<'_, T> {
+    /// Fills the rows of [`QUERIES`] queries at a time, which lie near each other, as the next ones lie near them.
+    fn in_order(self, mut find: impl FnMut(Block<'_, T>)) {
+        let Self { queries, points, d, k, norm, within, rows } = self;
+        let count = queries.len() / d;
+        let mut order = spatial_order(queries, d, QUERIES, 1);
+        if order.len() < count {
+            let mut rest = vec![true; count];
+            order.iter().for_each(|&query| rest[query as usize] = false);
+            order.extend((0..count as u32).filter(|&query| rest[query as usize]));
+        }
+        let mut near = Vec::with_capacity(QUERIES * d);
+        let (mut dists, mut idx) = (vec![T::ZERO; QUERIES * k], vec![0; QUERIES * k]);
+        for members in order.chunks(QUERIES) {
+            near.clear();
+            for &query in members {
+                near.extend_from_slice(&queries[query as usize * d..][..d]);
+            }
+            let slots = members.len() * k;
+            let found = Rows { dists: &mut dists[..slots], idx: &mut idx[..slots] };
+            find(Block { queries: &near, points, d, k, norm, within, rows: found });
+            for (slot, &query) in members.iter().enumerate() {
+                let (from, to) = (slot * k, query as usize * k);
+                rows.dists[to..to + k].copy_from_slice(&dists[from..from + k]);
+                rows.idx[to..to + k].copy_from_slice(&idx[from..from + k]);
+            }
+        }
+    }
+
     /// A distance that is not below this is never a candidate.
     #[inline(always)]
     pub(crate) fn limit(&self) -> T {
@@ -166,6 +199,10 @@ pub(crate) enum Layout<'a, T> {
 impl<T: Number> Layout<'_, T> {
     fn new(points: &[T], d: usize, tree: bool, threads: usize) -> Self {
         if tree { Self::Tree(PointTree::new(points, d, threads)) } else { Self::Tiles(Tiles::new(points, d)) }
+    }
+
+    fn is_tree(&self) -> bool {
+        !matches!(self, Self::Tiles(_))
     }
 
     fn search(&self, block: Block<'_, T>) {
@@ -256,7 +293,8 @@ pub(crate) fn search_with<'a, T: Number>(
     for (way, rows) in rows.into_iter().enumerate() {
         let slots = rows.dists.len() / clouds.max(1);
         for (cloud, rows) in rows.chunks(slots).enumerate() {
-            work.extend(rows.chunks(QUERIES * k).enumerate().map(|(i, rows)| (way, cloud, i * QUERIES, rows)));
+            let queries = queries_of_a_piece(ways[way].lengths1[cloud], ways[way].lengths2[cloud], threads);
+            work.extend(rows.chunks(queries * k).enumerate().map(|(i, rows)| (way, cloud, i * queries, rows)));
         }
     }
     // For the clouds of the first way, then those of the next.
@@ -276,9 +314,25 @@ pub(crate) fn search_with<'a, T: Number>(
         if let (Some(layout), true) = (layout, active > 0) {
             let queries = &queries[*first * d..(*first + active) * d];
             let points = cloud_of(way.points, way.lengths2, *cloud, d);
-            find(layout, Block { queries, points, d, k, norm, within: within.map(T::of), rows });
+            let block = Block { queries, points, d, k, norm, within: within.map(T::of), rows };
+            if active > QUERIES && layout.is_tree() {
+                block.in_order(|block| find(layout, block));
+            } else {
+                find(layout, block);
+            }
         }
     });
+}
+
+/// How many queries of a cloud are one piece of work.
+fn queries_of_a_piece(queries: usize, points: usize, threads: usize) -> usize {
+    let [most, least] = ORDERED_QUERIES;
+    // Some pieces a thread, so that none waits long for the last.
+    if points < ORDERED_POINTS {
+        QUERIES
+    } else {
+        (queries / (4 * threads)).next_multiple_of(QUERIES).clamp(least, most)
+    }
 }
 
 /// The points of a cloud that count, of a padded batch.
