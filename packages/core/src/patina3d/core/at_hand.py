@@ -5,7 +5,7 @@ import torch
 
 __all__ = ["at_hand"]
 
-_transforms = torch._C._functorch
+_transforms = torch._C._functorch  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def at_hand(x: torch.Tensor) -> bool:
