@@ -9,7 +9,7 @@ from patina3d.core import at_hand
 
 def test_plain_tensors(device):
     assert at_hand(torch.ones(2))
-    assert at_hand(torch.ones(2, device=device)) == (device == "cpu")
+    assert at_hand(torch.ones(2, device=device)) == (torch.device(device).type == "cpu")
 
 
 @pytest.mark.parametrize("nested", [False, True])
