@@ -106,6 +106,39 @@ def test_error():
         symeig3x3(torch.zeros(3))
 
 
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.complex64])
+def test_dtype_error(dtype):
+    with pytest.raises(TypeError, match="symeig3x3: inputs must be floating, got torch"):
+        symeig3x3(torch.ones(3, 3, dtype=dtype))
+
+
+@DTYPES
+def test_entries_above_half_the_largest_number(dtype, eps):
+    # Values -m and m, and their half between.
+    m = 0.75 * torch.finfo(dtype).max
+    matrix = m / 2 * torch.tensor([[-1.0, 0, 3**0.5], [0, 1, 0], [3**0.5, 0, 1]], dtype=dtype)
+    values, vectors = symeig3x3(matrix)
+    torch.testing.assert_close(values / m, torch.tensor([-1.0, 0.5, 1], dtype=dtype), rtol=0, atol=20 * eps)
+    torch.testing.assert_close(vectors.mT @ vectors, torch.eye(3, dtype=dtype), rtol=0, atol=20 * eps)
+
+
+def test_transforms_of_functions():
+    matrices = torch.randn(4, 3, 3, dtype=torch.float64)
+
+    def projection(matrix):
+        values, vectors = symeig3x3(matrix)
+        return values[0] + vectors[0, 0] ** 2
+
+    each = [torch.func.grad(projection)(matrix) for matrix in matrices]
+    leaf = matrices.clone().requires_grad_()
+    sum(projection(matrix) for matrix in leaf).backward()
+    torch.testing.assert_close(torch.stack(each), leaf.grad)
+    torch.testing.assert_close(torch.func.vmap(torch.func.grad(projection))(matrices), leaf.grad)
+    torch.testing.assert_close(torch.func.vmap(symeig3x3)(matrices), symeig3x3(matrices))
+    jacobian = torch.func.jacrev(lambda matrix: symeig3x3(matrix)[0])(matrices[0])
+    torch.testing.assert_close(jacobian.sum(0), torch.eye(3).double())
+
+
 def test_determinant():
     matrix = torch.randn(5, 2, 3, 3, dtype=torch.float64, requires_grad=True)
     torch.testing.assert_close(_safe_det_3x3(matrix), torch.linalg.det(matrix))

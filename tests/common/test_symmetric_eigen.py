@@ -46,3 +46,16 @@ def test_nothing_flows_between_equal_values(dtype, scale):
     (gradient,) = torch.autograd.grad((vectors * torch.randn(4, 4, dtype=dtype)).sum(), matrix)
     # What the gap of 4 lets through, not what one in the last place would.
     assert 0 < gradient.abs().max() * scale < 10
+
+
+def test_transforms_of_functions():
+    made = matrices(5)
+
+    def spread(matrix):
+        values, vectors = symmetric_eigen((matrix + matrix.mT) / 2)
+        return values[-1] + vectors[0, 0] ** 2
+
+    leaf = made.clone().requires_grad_()
+    sum(spread(matrix) for matrix in leaf).backward()
+    torch.testing.assert_close(torch.func.grad(spread)(made[0]), leaf.grad[0])
+    torch.testing.assert_close(torch.func.vmap(torch.func.grad(spread))(made), leaf.grad)

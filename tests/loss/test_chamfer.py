@@ -281,6 +281,22 @@ def test_all_weights_zero(point_reduction):
     assert not batch.x.grad.any()
 
 
+@pytest.mark.parametrize("weight", [2e38, 3e38, 1e-44])
+@pytest.mark.parametrize("point_reduction", ["mean", "sum", "max"])
+def test_a_sum_of_weights_out_of_range(weight, point_reduction):
+    x, y = torch.rand(3, 5, 3), torch.rand(3, 6, 3)
+    expected, _ = chamfer_distance(x, y, point_reduction=point_reduction)
+    found, _ = chamfer_distance(x, y, weights=torch.full((3,), weight), point_reduction=point_reduction)
+    torch.testing.assert_close(found, expected)
+
+
+def test_mean_by_weights_of_a_wider_dtype():
+    x, y = torch.rand(2, 5, 3), torch.rand(2, 6, 3)
+    weights = torch.tensor([1.0, 3.0], dtype=torch.float64)
+    expected, _ = chamfer_distance(x, y, weights=weights)
+    torch.testing.assert_close(chamfer_distance(x, y, weights=1e300 * weights)[0], expected)
+
+
 @pytest.mark.parametrize("single", [False, True])
 def test_all_weights_zero_without_normals(single):
     batch = Batch()

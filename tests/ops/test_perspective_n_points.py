@@ -260,6 +260,16 @@ def test_compiles():
         torch.testing.assert_close(a, b)
 
 
+def test_transforms_of_functions():
+    x, y, *_ = scene(8, noise=0.01)
+    leaf = x.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(pnp(leaf, y).T.sum(), leaf)
+    torch.testing.assert_close(torch.func.grad(lambda x: pnp(x, y).T.sum())(x), expected)
+    torch.testing.assert_close(torch.func.vmap(lambda x, y: pnp(x[None], y[None]).R[0])(x, y), pnp(x, y).R)
+    each = torch.func.vmap(torch.func.grad(lambda x, y: pnp(x[None], y[None]).T.sum()))(x, y)
+    torch.testing.assert_close(each, expected)
+
+
 def test_layouts_and_halves():
     x, y, *_ = scene(8, batch=1)
     expanded = pnp(x.expand(3, 8, 3), y.expand(3, 8, 2))
@@ -290,6 +300,8 @@ def test_warns_of_points_behind_the_camera():
         (lambda x, y: (x, y, torch.ones(20)), ValueError, r"weights must be of shape \(4, 20\), got \(20,\)"),
         (lambda x, y: (x, y, [1]), ValueError, r"weights must be of shape \(4, 20\), got list"),
         (lambda x, y: (x, y.to("meta")), ValueError, "y must be on cpu, as x, got meta"),
+        (lambda x, y: (x, y, -torch.ones(4, 20)), ValueError, "weights must be non-negative, got -1"),
+        (lambda x, y: (x, y, torch.full((4, 20), torch.nan)), ValueError, "weights must be non-negative, got nan"),
         (lambda x, y: (x * torch.nan, y), ValueError, "x, y and weights must be finite"),
         (lambda x, y: (x, y * torch.inf), ValueError, "x, y and weights must be finite"),
     ],

@@ -224,6 +224,28 @@ def test_the_unit_does_not_matter(scale, dtype, atol):
     torch.testing.assert_close(grown.s / scale, expected.s, atol=atol, rtol=0)
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1e-22, 1e22, 1e30])
+def test_the_range_of_squares_does_not_matter(scale):
+    x, y, _ = (t.float() for t in pair())
+    expected, got = (align(k * x, k * y, estimate_scale=True) for k in (1, scale))
+    torch.testing.assert_close(got.R, expected.R, atol=2e-5, rtol=0)
+    torch.testing.assert_close(got.T / scale, expected.T, atol=2e-5, rtol=0)
+    torch.testing.assert_close(got.s, expected.s, atol=2e-5, rtol=0)
+    far = torch.cat([x, 1e30 * torch.ones_like(x[:, :1])], 1)
+    weights = torch.ones(3, 21).index_fill(1, torch.tensor([20]), 0)
+    torch.testing.assert_close(align(far, far, weights).R, torch.eye(3).expand(3, 3, 3), atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("weight", [2e37, 3e38])
+def test_a_sum_of_weights_out_of_range(weight):
+    x, y, _ = (t.float() for t in pair())
+    for got, want in zip(align(x, y, torch.full((3, 20), weight)), align(x, y), strict=True):
+        torch.testing.assert_close(got, want)
+    sizes = torch.full((3, 20), weight, requires_grad=True)
+    align(x, y, sizes).T.sum().backward()
+    assert sizes.grad.isfinite().all()
+
+
 @laws
 @given(seeds, st.integers(2, 4))
 def test_law_motion_of_either_side(seed, dim):
@@ -316,6 +338,9 @@ ERRORS = [
     (lambda x, y: (x, y, [torch.ones(20)] * 2), ValueError, "the number of weights should equal"),
     (lambda x, y: (x, y, [torch.ones(19)] * 3), ValueError, r"\[20, 20, 20\], got \[\(19,\)"),
     (lambda x, y: (x, y, 1.0), TypeError, "weights must be a torch.Tensor, a list of them or None, got float"),
+    (lambda x, y: (x, y, -torch.ones(3, 20)), ValueError, "weights must be non-negative, got -1"),
+    (lambda x, y: (x, y, [-torch.ones(20)] * 3), ValueError, "weights must be non-negative, got -1"),
+    (lambda x, y: (x, y, torch.full((3, 20), torch.nan)), ValueError, "weights must be non-negative, got nan"),
     (lambda x, y: (x * torch.nan, y), ValueError, "X, Y and weights must be finite"),
     (lambda x, y: (x, y, torch.full((3, 20), torch.inf)), ValueError, "X, Y and weights must be finite"),
 ]

@@ -244,3 +244,33 @@ def test_covariance_errors():
         get_point_covariances(ellipsoids(), torch.tensor([80]), 5)
     with pytest.raises(ValueError, match="neighborhood_size must be >= 1, got 0"):
         get_point_covariances(ellipsoids(), torch.tensor([80, 80]), 0)
+
+
+def test_curvatures_of_a_plane_are_not_negative():
+    plane = ellipsoids(1, 200, dtype=torch.float32) * torch.tensor([1.0, 1, 0])
+    tilted = plane @ rotations(1, 3)[0].float().T
+    curvatures, _ = local_frames(tilted, 20)
+    assert (curvatures >= 0).all()
+    assert (curvatures[..., 0] <= 1e-6 * curvatures[..., 2]).all()
+
+
+@DTYPES
+def test_covariances_have_no_negative_eigenvalues(dtype):
+    # Seen from the point that is alone the square of the mean is a hundred times the variance.
+    line = torch.ones(200, 1, dtype=dtype).index_fill(0, torch.tensor(0), 0) * torch.tensor([0.3, 0.7, -0.64]).to(dtype)
+    covariances, _ = get_point_covariances(line[None], torch.tensor([200]), 200)
+    lowest, highest = torch.linalg.eigvalsh(covariances.double())[..., [0, 2]].unbind(-1)
+    assert (lowest >= -64 * torch.finfo(dtype).eps * highest).all()
+
+
+@pytest.mark.parametrize("scale", [1e-25, 1e-22, 1e22, 1e35])
+def test_the_range_of_squares_does_not_matter(scale):
+    clouds = ellipsoids(dtype=torch.float32)
+    torch.testing.assert_close(normals_of(scale * clouds, 10), normals_of(clouds, 10), atol=1e-3, rtol=0)
+
+
+def test_functional_gradient():
+    clouds = ellipsoids(1).requires_grad_()
+    (expected,) = torch.autograd.grad(normals_of(clouds, 10)[..., 0].sum(), clouds)
+    found = torch.func.grad(lambda x: normals_of(x, 10)[..., 0].sum())(clouds.detach())
+    torch.testing.assert_close(found, expected)

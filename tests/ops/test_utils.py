@@ -31,6 +31,10 @@ def test_masked_gather_errors():
     for idx in (torch.zeros(3, 3).long(), torch.zeros(2).long(), torch.zeros(2, 1, 1, 1).long()):
         with pytest.raises(ValueError, match=r"masked_gather: idx must be of shape \(2, K\) or \(2, L, K\), got"):
             masked_gather(torch.rand(2, 4, 3), idx)
+    with pytest.raises(ValueError, match="format is not supported"):
+        masked_gather(torch.rand(2, 4, 3), torch.zeros(2, 1, 1, 1).long())
+    with pytest.raises(ValueError, match="same batch dimension"):
+        masked_gather(torch.rand(2, 4, 3), torch.zeros(3, 3).long())
 
 
 def test_wmean(device):
@@ -47,9 +51,22 @@ def test_wmean(device):
     assert gradcheck(wmean, (x, weight))
 
 
+@pytest.mark.parametrize(
+    ("shape", "weights"),
+    [((10, 20), (3, 1, 20)), ((1, 1), (1, 5)), ((5,), (2, 5)), ((2, 5), (1, 2, 5)), ((2, 1), (5,))],
+)
+def test_wmean_broadcasts_both_ways(shape, weights):
+    x, weight = torch.randn(*shape, 3).double(), torch.rand(weights).double()
+    wide = (weight[..., None] * torch.ones_like(x))[..., 0]
+    expected = (wide[..., None] * x).sum(-2) / wide.sum(-1, keepdim=True)
+    torch.testing.assert_close(wmean(x, weight, keepdim=False), expected)
+    torch.testing.assert_close(wmean(x, weight), expected[..., None, :])
+    torch.testing.assert_close(wmean(x, weight > 0.5), wmean(x, (weight > 0.5).double()))
+
+
 def test_wmean_errors():
-    for shape in ((4,), (3, 5), (1, 2, 5)):
-        with pytest.raises(ValueError, match=r"wmean: weight must be of a shape that broadcasts to \(2, 5\), got"):
+    for shape in ((4,), (3, 5), (1, 3, 5)):
+        with pytest.raises(ValueError, match=r"wmean: weight .* broadcasts with \(2, 5\), got .* are not compatible"):
             wmean(torch.rand(2, 5, 3), torch.rand(shape))
 
 

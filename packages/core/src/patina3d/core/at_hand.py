@@ -5,9 +5,13 @@ import torch
 
 __all__ = ["at_hand"]
 
+_transforms = torch._C._functorch  # pyright: ignore[reportAttributeAccessIssue]
+
 
 def at_hand(x: torch.Tensor) -> bool:
     """Whether the values of a tensor can be looked at without waiting for a device or breaking a compiled graph.
+
+    Those of a tensor that `torch.vmap` maps over cannot.
 
     Checks of values, and choices that only save time, ask this first.
 
@@ -16,4 +20,10 @@ def at_hand(x: torch.Tensor) -> bool:
         >>> at_hand(torch.ones(1))
         True
     """
-    return not x.is_cuda and not torch.compiler.is_compiling()
+    if x.is_cuda or torch.compiler.is_compiling():
+        return False
+    while _transforms.is_functorch_wrapped_tensor(x):
+        if _transforms.is_batchedtensor(x):
+            return False
+        x = _transforms.get_unwrapped(x)
+    return True

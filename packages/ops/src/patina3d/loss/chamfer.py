@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from patina3d.core import _native, at_hand, distinct, is_differentiated, register
+from patina3d.ops._units import unit_of
 from patina3d.ops.knn import along_neighbours, at_least_float32, knn_gather, knn_in
 from patina3d.ops.point_index import NO_TREES, Trees, searched
 from patina3d.ops.utils import is_pointclouds
@@ -265,6 +266,10 @@ def _reduce(
     point_reduction: str | None,
 ) -> Any:
     if weights is not None:
+        weights = weights.to(torch.promote_types(weights.dtype, terms[0].dtype))
+        if batch_reduction == "mean":
+            # Only their ratios matter then; in a unit of their own their sum is finite.
+            weights = weights / unit_of(weights[None, :, None])[0, 0]
         weights = weights.to(terms[0].dtype)
         terms = [term * weights[:, None] for term in terms]
     if point_reduction is None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Operators on points and meshes."""
 
-from patina3d.ops.cameras_alignment import corresponding_cameras_alignment
 from patina3d.ops.ball_query import ball_query
+from patina3d.ops.cameras_alignment import corresponding_cameras_alignment
 from patina3d.ops.interp_face_attrs import interpolate_face_attributes
 from patina3d.ops.knn import knn_gather, knn_points
 from patina3d.ops.laplacian_matrices import cot_laplacian, laplacian, norm_laplacian

@@ -47,6 +47,8 @@ def nearest_rotation(matrix: Tensor, *, allow_reflection: bool = False) -> tuple
 
 
 class _NearestRotation(Function):
+    generate_vmap_rule = True
+
     @staticmethod
     def forward(matrix: Tensor, allow_reflection: bool) -> tuple[Tensor, Tensor, Tensor]:
         u, singular, vh = torch.linalg.svd(matrix)
@@ -75,6 +77,8 @@ class _NearestRotation(Function):
 
 class _SkewSolution(Function):
     """The skew Z with Z P + P Z = Q, for P symmetric and Q skew; components that this leaves open are 0."""
+
+    generate_vmap_rule = True
 
     @staticmethod
     def forward(p: Tensor, q: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from patina3d.common.workaround.symmetric_eigen import symmetric_eigen
 from patina3d.core import at_hand
 from patina3d.ops.knn import at_least_float32
-from patina3d.ops.points_alignment import align, coincide, root, shares
+from patina3d.ops.points_alignment import align, check_weights, coincide, root, shares
 
 __all__ = ["EpnpSolution", "efficient_pnp"]
 
@@ -80,8 +80,8 @@ def efficient_pnp(x: Tensor, y: Tensor, weights: Tensor | None = None, skip_quad
     vectors of the kernel whose eigenvalues are equal (four or five points) nothing flows.
 
     Raises:
-        ValueError: shapes or devices do not fit, n < 4; or a value is not finite (seen on the CPU only: looking would
-            wait for the device, or break a compiled graph).
+        ValueError: shapes or devices do not fit, n < 4; or a value is not finite or a weight negative (seen on the CPU
+            only: looking would wait for the device, or break a compiled graph).
         TypeError: x or y is not floating, or their dtypes differ.
 
     Warns:
@@ -213,4 +213,6 @@ def _checked(x: Any, y: Any, weights: Any) -> tuple[Tensor, Tensor, Tensor | Non
     for name, value in (("y", y), ("weights", weights)):
         if value is not None and value.device != x.device:
             raise ValueError(f"{_NAME}: {name} must be on {x.device}, as x, got {value.device}")
+    if weights is not None:
+        check_weights(_NAME, weights)
     return at_least_float32(x), at_least_float32(y), weights

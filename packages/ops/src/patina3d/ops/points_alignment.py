@@ -12,6 +12,7 @@ from torch import Tensor
 from patina3d.core import at_hand
 from patina3d.ops._padded_points import PaddedPoints, padded_points
 from patina3d.ops._procrustes import nearest_rotation
+from patina3d.ops._units import unit_of
 from patina3d.ops.knn import knn_gather, knn_points
 from patina3d.ops.point_index import PointIndex
 from patina3d.ops.utils import eyes
@@ -102,7 +103,8 @@ def corresponding_points_alignment(
 
     Raises:
         ValueError: shapes, counts or devices do not fit; an argument is neither tensor nor `Pointclouds`; a value is
-            not finite (seen on the CPU only: looking would wait for the device, or break a compiled graph).
+            not finite or a weight negative (seen on the CPU only: looking would wait for the device, or break a
+            compiled graph).
         TypeError: X or Y is not floating, or their dtypes differ.
 
     Warns:
@@ -183,6 +185,9 @@ def iterative_closest_point(
     Warns:
         UserWarning: the rotation is not unique, as a cloud of X has fewer than d + 1 points.
 
+    Squares of the distances between X and Y must be within the range of the dtype (in float32, distances from about
+    1e-18 to 1e18), as those of `knn_points` must.
+
     Cost: one :class:`~patina3d.ops.PointIndex` of Y, then a search in it and an alignment an iteration. The loop ends
     by what it sees, so each iteration waits for the device once, and `torch.compile` leaves the loop to Python.
 
@@ -231,18 +236,21 @@ def align(
     operator: str, x: Tensor, y: Tensor, share: Tensor, *, estimate_scale: bool, allow_reflection: bool
 ) -> tuple[SimilarityTransform, Tensor]:
     """The transform, and the singular values of the cross-covariance. ``share`` (N, P, 1) adds up to 1, or is 0."""
+    # A square of a length may leave the range of the dtype where the length does not.
+    unit_x, unit_y = (unit_of(torch.where(share > 0, points, 0)) for points in (x, y))
+    x, y = x / unit_x, y / unit_y
     mean_x, mean_y = (share * x).sum(1, keepdim=True), (share * y).sum(1, keepdim=True)
     centred = x - mean_x
     covariance = (share * centred).mT @ (y - mean_y)
     if at_hand(covariance) and not bool(torch.isfinite(covariance).all()):
-        raise ValueError(f"{operator}: X, Y and weights must be finite, and so must be their products")
+        raise ValueError(f"{operator}: X, Y and weights must be finite")
     R, trace, singular = nearest_rotation(covariance, allow_reflection=allow_reflection)
     s = torch.ones_like(trace)
     if estimate_scale:
         variance = (share * centred.square()).sum((1, 2))
         is_one = coincide(variance, mean_x[:, 0])
-        s = torch.where(is_one, 1, trace / torch.where(is_one, 1, variance))
-    T = mean_y - s[:, None, None] * (mean_x @ R)
+        s = torch.where(is_one, 1, trace / torch.where(is_one, 1, variance) * (unit_y / unit_x)[:, 0, 0])
+    T = mean_y * unit_y - s[:, None, None] * (mean_x * unit_x @ R)
     return SimilarityTransform(R, T[:, 0], s), singular
 
 
@@ -254,8 +262,11 @@ def coincide(variance: Tensor, mean: Tensor) -> Tensor:
 
 def shares(weights: Tensor) -> Tensor:
     """Weights (N, P) as shares of the sum of their row: (N, P, 1), 0 where that is 0."""
+    # In a unit of their own their sum is finite.
+    weights = weights[..., None]
+    weights = weights / unit_of(weights)
     total = weights.sum(1, keepdim=True)
-    return torch.where(total != 0, weights / torch.where(total != 0, total, 1), 0)[..., None]
+    return torch.where(total != 0, weights / torch.where(total != 0, total, 1), 0)
 
 
 def _nearest(moved: Tensor, lengths: Tensor | None, index: PointIndex) -> Tensor:
@@ -329,7 +340,15 @@ def _checked_weights(x: PaddedPoints, weights: Any) -> Tensor:
         expected, got = tuple(x.points.shape[:2]), tuple(weights.shape)
         raise ValueError(f"{_ALIGNMENT}: weights should have the same first two dimensions as X, {expected}, got {got}")
     weights = weights.to(x.points)
-    return weights if x.mask is None else torch.where(x.mask, weights, 0)
+    weights = weights if x.mask is None else torch.where(x.mask, weights, 0)
+    check_weights(_ALIGNMENT, weights)
+    return weights
+
+
+def check_weights(operator: str, weights: Tensor) -> None:
+    """Raise ValueError where a weight is seen to be negative or NaN."""
+    if at_hand(weights) and not bool((weights >= 0).all()):
+        raise ValueError(f"{operator}: weights must be non-negative, got {weights.min().item():g}")
 
 
 def _checked_start(points: Tensor, start: Any) -> SimilarityTransform:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from patina3d.common.workaround import symeig3x3
 from patina3d.ops._padded_points import padded_points
+from patina3d.ops._units import unit_of
 from patina3d.ops.utils import get_point_covariances
 
 if TYPE_CHECKING:
@@ -123,6 +124,9 @@ def _frames(
         )
     if lengths is None:
         lengths = torch.full((points.shape[0],), points.shape[1], device=points.device)
+    # A square of a length may leave the range of the dtype where the length does not.
+    unit = unit_of(points)
+    points = points / unit
     covariances, neighbors = get_point_covariances(points, lengths, k)
     if use_symeig_workaround:
         curvatures, frames = symeig3x3(covariances)
@@ -132,6 +136,8 @@ def _frames(
     if disambiguate:
         normal, last = (_signed(frames[..., column], neighbors - points[:, :, None]) for column in (0, 2))
         frames = torch.stack([normal, torch.linalg.cross(normal, last), last], -1)
+    # A variance of 0 may be found a rounding below it.
+    curvatures = curvatures.clamp(min=0) * unit * unit
     if mask is not None:
         curvatures, frames = torch.where(mask[..., None], curvatures, 0), torch.where(mask[..., None, None], frames, 0)
     return curvatures, frames

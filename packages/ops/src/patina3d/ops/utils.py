@@ -42,7 +42,9 @@ def masked_gather(points: Tensor, idx: Tensor) -> Tensor:
         raise ValueError(f"masked_gather: points must be of shape (N, P, D), got {tuple(points.shape)}")
     if idx.dim() not in (2, 3) or idx.shape[0] != points.shape[0]:
         shape = f"({points.shape[0]}, K) or ({points.shape[0]}, L, K)"
-        raise ValueError(f"masked_gather: idx must be of shape {shape}, got {tuple(idx.shape)}")
+        is_batch = idx.shape[:1] == points.shape[:1]
+        why = "This format is not supported." if is_batch else "points and idx must have the same batch dimension."
+        raise ValueError(f"masked_gather: idx must be of shape {shape}, got {tuple(idx.shape)}. {why}")
     if idx.dim() == 2:
         return masked_gather(points, idx[:, None])[:, 0]
     # A slot of `knn_gather` is masked by its place, here by its value: K may exceed P.
@@ -61,13 +63,13 @@ def wmean(
 
     Args:
         x: (*, D).
-        weight: broadcast against ``x.shape[:-1]``; ``None`` means ones.
-        dim: axis or axes of ``x`` to average over.
+        weight: of a shape that broadcasts with ``x.shape[:-1]``, either to the other; ``None`` means ones.
+        dim: axis or axes of the broadcast ``x`` to average over.
         keepdim: whether they stay, with size 1.
         eps: the least sum of weights; weights that are all 0 give 0.
 
     Returns:
-        The mean, of the dtype of ``x``. Differentiable in both.
+        The mean, of the shape of ``w x`` without those axes. Differentiable in both.
 
     Raises:
         ValueError: ``weight`` does not fit.
@@ -78,11 +80,14 @@ def wmean(
     """
     if weight is None:
         return x.mean(dim=dim, keepdim=keepdim)
-    sizes = list(zip(reversed(weight.shape), reversed(x.shape[:-1]), strict=False))
-    if weight.dim() >= x.dim() or any(w not in (1, size) for w, size in sizes):
-        expected = f"that broadcasts to {tuple(x.shape[:-1])}"
-        raise ValueError(f"wmean: weight must be of a shape {expected}, got {tuple(weight.shape)}")
-    weight = weight[..., None].expand(*x.shape[:-1], 1)
+    try:
+        shape = torch.broadcast_shapes(weight.shape, x.shape[:-1])
+    except RuntimeError:
+        raise ValueError(
+            f"wmean: weight must be of a shape that broadcasts with {tuple(x.shape[:-1])}, got {tuple(weight.shape)}."
+            " These weights are not compatible with x."
+        ) from None
+    weight = weight[..., None].expand(*shape, 1)
     total = (x * weight).sum(dim=dim, keepdim=keepdim)
     return total / weight.sum(dim=dim, keepdim=keepdim).clamp(min=eps)
 
@@ -180,11 +185,15 @@ def get_point_covariances(
     neighbors = knn_gather(points, idx)
     # Offsets from the point are as small as the neighbourhood: no digits are lost far from the origin.
     offsets = neighbors - points[:, :, None]
+    taken = None
     if not (at_hand(lengths) and neighborhood_size <= rows and bool((lengths == rows).all())):
         is_point = torch.arange(rows, device=points.device) < lengths[:, None]
         is_taken = torch.arange(neighborhood_size, device=points.device) < lengths[:, None]
         taken = (is_point[:, :, None] & is_taken[:, None])[..., None]
         neighbors, offsets = torch.where(taken, neighbors, 0), torch.where(taken, offsets, 0)
     share = 1 / lengths.clamp(min=1, max=neighborhood_size).to(points.dtype)[:, None, None, None]
-    mean = share * offsets.sum(2, keepdim=True)
-    return share * (offsets.mT @ offsets) - mean.mT @ mean, neighbors
+    # The product of centred offsets has no negative eigenvalue; that of others less that of the mean may have.
+    centred = offsets - share * offsets.sum(2, keepdim=True)
+    if taken is not None:
+        centred = torch.where(taken, centred, 0)
+    return share * (centred.mT @ centred), neighbors

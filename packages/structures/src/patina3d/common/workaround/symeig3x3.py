@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Eigenvalues and eigenvectors of symmetric 3 x 3 matrices."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -38,6 +36,7 @@ def symeig3x3(inputs: Tensor, eigenvectors: bool = True) -> tuple[Tensor, Tensor
 
     Raises:
         ValueError: the last axes are not 3 x 3.
+        TypeError: inputs are not real and floating.
 
     Reference:
         Golub, Van Loan: Matrix Computations, section 8.5 (Jacobi methods).
@@ -53,17 +52,17 @@ def symeig3x3(inputs: Tensor, eigenvectors: bool = True) -> tuple[Tensor, Tensor
     """
     if inputs.shape[-2:] != (3, 3):
         raise ValueError(f"symeig3x3: inputs must have shape (..., 3, 3), got {tuple(inputs.shape)}")
+    if not inputs.is_floating_point():
+        raise TypeError(f"symeig3x3: inputs must be floating, got {inputs.dtype}")
     matrix = inputs.float() if inputs.dtype in (torch.float16, torch.bfloat16) else inputs
-    values, vectors = _Jacobi.apply((matrix + matrix.mT) / 2)
+    values, vectors = _Jacobi.apply(matrix / 2 + matrix.mT / 2)
     return values.to(inputs.dtype), vectors.to(inputs.dtype) if eigenvectors else None
 
 
 class _Jacobi(SymmetricEigen):
     @staticmethod
-    def forward(ctx: Any, matrix: Tensor) -> tuple[Tensor, Tensor]:
-        values, vectors = _jacobi(matrix)
-        ctx.save_for_backward(values, vectors)
-        return values, vectors
+    def forward(matrix: Tensor) -> tuple[Tensor, Tensor]:
+        return _jacobi(matrix)
 
 
 def _jacobi(matrix: Tensor) -> tuple[Tensor, Tensor]:
@@ -76,7 +75,7 @@ def _jacobi(matrix: Tensor) -> tuple[Tensor, Tensor]:
             rp, rq = (min(r, p), max(r, p)), (min(r, q), max(r, q))
             off = a[p, q]
             is_done = off == 0
-            cotangent = (a[q, q] - a[p, p]) / (2 * off.masked_fill(is_done, 1))
+            cotangent = (a[q, q] / 2 - a[p, p] / 2) / off.masked_fill(is_done, 1)
             sign = torch.where(cotangent < 0, -1, 1).to(cotangent)
             tangent = (sign / (cotangent.abs() + (1 + cotangent.square()).sqrt())).masked_fill(is_done, 0)
             cosine = (1 + tangent.square()).rsqrt()

@@ -15,8 +15,15 @@ NOISE_ULPS = 8
 class SymmetricEigen(torch.autograd.Function):
     """(..., n, n) symmetric -> values (..., n) ascending, vectors (..., n, n) in columns.
 
-    A subclass says how: its ``forward`` finds both and saves both.
+    A subclass says how: its ``forward`` finds both.
     """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: tuple[Tensor, Tensor]) -> None:
+        """Keep both."""
+        ctx.save_for_backward(*output)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
@@ -33,9 +40,8 @@ class SymmetricEigen(torch.autograd.Function):
 
 class _General(SymmetricEigen):
     @staticmethod
-    def forward(ctx: Any, matrix: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(matrix: Tensor) -> tuple[Tensor, Tensor]:
         values, vectors = torch.linalg.eigh(matrix)
-        ctx.save_for_backward(values, vectors)
         return values, vectors
 
 

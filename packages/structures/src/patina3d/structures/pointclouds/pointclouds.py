@@ -433,7 +433,8 @@ class Pointclouds:
 
         Args:
             neighborhood_size: how many neighbours are looked at.
-            disambiguate_directions: give neighbouring normals consistent signs.
+            disambiguate_directions: whether normals point to the side on which more of the neighbours lie; otherwise
+                their signs are arbitrary.
             assign_to_self: keep them as the normals of this object.
 
         Returns:
