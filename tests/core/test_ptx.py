@@ -86,6 +86,53 @@ def test_kernels_are_compiled_for_the_block_that_is_launched(source):
     assert set(bounds) == set(launched)
 
 
+def constants(path: str) -> dict[str, int]:
+    """The whole numbers that a C++ or Rust file names, as far as they follow from each other."""
+    text = re.sub(r"//.*", "", (ROOT / path).read_text())
+    if path.endswith(".rs"):
+        named = re.findall(r"\bconst (\w+): (?:usize|u32|i64|i32) = ([^;]+);", text)
+    else:
+        lines = re.findall(r"^constexpr (?:int|int64_t|uint32_t|unsigned) ([^;]+);", text, flags=re.MULTILINE)
+        named = [part.split(" = ") for line in lines for part in line.split(", ")]
+    known: dict[str, int] = {}
+    for name, value in named:
+        formula = re.sub(r" as \w+", "", value).replace("/", "//")
+        if all(word in known for word in re.findall(r"[A-Za-z]\w*", formula)) and "::" not in formula:
+            known[name] = eval(formula, {}, known)
+    return known
+
+
+@pytest.mark.parametrize(
+    ("kernel", "of_kernel", "launcher", "of_launcher"),
+    [
+        ("core/src/tree.cuh", "kTreeWidth", "core/src/tree.rs", "WIDTH"),
+        ("core/src/tree.cuh", "kMostTreeLevels", "core/src/tree.rs", "MOST_LEVELS"),
+        ("core/src/scan/scan.cu", "kThreads", "core/src/scan/cuda.rs", "THREADS"),
+        ("core/src/scan/scan.cu", "kTile", "core/src/scan/cuda.rs", "TILE"),
+        ("core/src/sort/sort.cu", "kThreads", "core/src/sort/cuda.rs", "THREADS"),
+        ("core/src/sort/sort.cu", "kTile", "core/src/sort/cuda.rs", "TILE"),
+        ("core/src/inverse.cuh", "kScanThreads", "core/src/inverse.rs", "THREADS"),
+        ("core/src/inverse.cuh", "kScanTile", "core/src/inverse.rs", "TILE"),
+        ("ops/src/point_index/point_index.cu", "kWarp", "ops/src/point_index/cuda.rs", "WARP"),
+        ("ops/src/point_index/point_index.cu", "kPointsOfThread", "ops/src/point_index/cuda.rs", "POINTS_OF_THREAD"),
+    ],
+)
+def test_kernels_and_launchers_agree_on_sizes(kernel, of_kernel, launcher, of_launcher):
+    assert constants(f"crates/{kernel}")[of_kernel] == constants(f"crates/{launcher}")[of_launcher]
+
+
+def test_python_knows_the_width_of_a_tree():
+    width = constants("crates/core/src/tree.rs")["WIDTH"]
+    for module in ("point_index.py", "_reference/point_index.py"):
+        text = (ROOT / "packages/ops/src/patina3d/ops" / module).read_text()
+        assert re.findall(r"^_?WIDTH = (\d+)$", text, flags=re.MULTILINE) == [str(width)]
+
+
+def test_bits_along_the_curve_are_what_is_sorted():
+    bits = constants("crates/ops/src/point_index/point_index.cu")["kCurveBits"]
+    assert constants("crates/ops/src/point_index/cuda.rs")["PLACE_BITS"] == bits + 1
+
+
 @needs_nvrtc
 @pytest.mark.parametrize("source", sorted(KERNELS.glob("*.cu")), ids=lambda path: path.stem)
 def test_what_the_emulator_offers_is_cuda(compiler, source):

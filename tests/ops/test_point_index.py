@@ -317,6 +317,20 @@ def test_copies_work(device):
         assert_same(knn_points(asked, other, K=3), knn_points(asked, index, K=3))
 
 
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda index: pickle.loads(pickle.dumps(index))])
+def test_a_copy_is_cut_off_from_what_the_points_were_computed_from(copied, device):
+    leaf = torch.rand((1, 40, 3), device=device, requires_grad=True)
+    index = PointIndex(leaf * 2)
+    other = copied(index)
+    assert other.points.is_leaf
+    assert other.points.data_ptr() != index.points.data_ptr()
+    assert_same(knn_points(leaf, other, K=3), knn_points(leaf, index, K=3))
+    assert copy.copy(index).points is index.points
+    kept = copy.deepcopy(PointIndex(leaf)).points
+    assert kept.requires_grad
+    assert kept.is_leaf
+
+
 # Stale indices.
 
 
@@ -339,6 +353,43 @@ def test_an_optimizer_step_is_noticed(device):
     torch.optim.SGD([points], 0.1).step()
     with pytest.raises(ValueError, match="Build a new PointIndex"):
         knn_points(points, index)
+
+
+def unseen(index: PointIndex, values: Tensor) -> PointIndex:
+    """The index, after a change of its points that torch does not count."""
+    index.points.data.copy_(values)
+    return index
+
+
+@emulated
+@pytest.mark.parametrize("k", [1, 4, 33, 70])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_tree_of_too_few_points_leaves_slots_open(dtype, k, device):
+    # All points were NaN, so the tree holds none; now all are finite, so none is left for the slots either.
+    for finite in (0, 3):
+        points = torch.full((2, 600, 3), torch.nan, dtype=dtype, device=device)
+        points[:, :finite] = 1
+        index = unseen(PointIndex(points), torch.ones_like(points))
+        dists, idx, _ = knn_points(torch.zeros((2, 5, 3), dtype=dtype, device=device), index, K=k)
+        found = min(finite, k)
+        assert idx[..., :found].tolist() == [[list(range(found))] * 5] * 2
+        assert not idx[..., found:].any()
+        assert (dists[..., :found] == 3).all()
+        assert not dists[..., found:].any()
+
+
+@emulated
+@pytest.mark.parametrize("k", [1, 4, 33, 70])
+def test_numbers_beyond_the_cloud_are_in_no_ball(k, device):
+    points = torch.rand((1, 600, 3), device=device)
+    leaves, boxes, ids = PointIndex(points).trees("test", "index")
+    beyond = torch.where(ids < 0, ids, ids + 560)
+    forward = torch.ops.patina3d.ball_query_forward
+    dists, idx = forward(points[:, :5], points, None, None, leaves, boxes, beyond, k, 10.0, False)
+    found = min(k, 40)
+    assert idx[..., :found].tolist() == [[list(range(560, 560 + found))] * 5]
+    assert (idx[..., found:] == -1).all()
+    assert not dists[..., found:].any()
 
 
 def test_inference_mode(device):

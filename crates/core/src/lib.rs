@@ -17,6 +17,7 @@ pub mod pool;
 pub mod scan;
 pub mod simd;
 pub mod sort;
+pub mod subnormals;
 pub mod tensor;
 pub mod tree;
 pub mod triangle;

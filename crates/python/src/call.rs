@@ -8,7 +8,7 @@ use std::ffi::{CStr, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use patina3d_core::dlpack::{DLManagedTensor, DLTensor, ExchangeApi, is_contiguous};
-use patina3d_core::{Device, Error, Gpu, Tensor, TensorMut};
+use patina3d_core::{Device, Error, Gpu, Tensor, TensorMut, subnormals};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -204,9 +204,9 @@ impl<'py> Call<'py> {
         Ok((object, tensor))
     }
 
-    /// Runs the operator without the GIL.
+    /// Runs the operator without the GIL, with the same arithmetic whatever mode torch has put this thread into.
     pub(crate) fn run<R: Send>(&self, body: impl FnOnce() -> patina3d_core::Result<R> + Send) -> PyResult<R> {
-        guard(self.operator, || self.py.detach(body).map_err(to_python))
+        guard(self.operator, || self.py.detach(|| subnormals::kept(body)).map_err(to_python))
     }
 
     fn view<R>(

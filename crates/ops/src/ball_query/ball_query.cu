@@ -59,8 +59,9 @@ __device__ void ball_query_forward_tree(const BallQueryParams& p, const Metric& 
     const int64_t cloud = row / p.num_p1;
     const T* centre = static_cast<const T*>(p.p1) + row * p.d;
     int64_t* idx = p.idx + row * p.k;
-    // Numbers are the keys, so that a long list may keep both in one place.
-    List list(p.k, idx, idx, kNothing);
+    // Numbers are the keys, so that a long list may keep both in one place. None beyond the cloud enters, whatever the
+    // tree says.
+    List list(p.k, idx, idx, length_of(p.lengths2, cloud, p.num_p2));
     if (row % p.num_p1 < length_of(p.lengths1, cloud, p.num_p1)) {
         Candidates<T, List, Metric> candidates = {metric, centre, T(p.limit), list};
         tree_search(p.tree, cloud, metric, centre, candidates);

@@ -13,7 +13,8 @@ __device__ int64_t padding(const KnnParams& p) { return p.limited ? -1 : 0; }
 
 // Distances that are not below infinity (overflow, NaN) never enter a list. Slots left open by them take the lowest
 // indices that are not in the list, with the distance as computed; slots beyond the cloud are padding. Where distances are
-// limited, open slots are padding too.
+// limited, open slots are padding too; so they are when no index is left, as a tree over other points than these may leave
+// a list too short.
 template <typename T>
 __device__ void complete(const KnnParams& p, const T* query, const T* points, int64_t length, T* dists, int64_t* idx) {
     const int64_t filled = p.k < length ? p.k : length;
@@ -23,9 +24,13 @@ __device__ void complete(const KnnParams& p, const T* query, const T* points, in
             dists[i] = 0;
             idx[i] = padding(p);
         } else if (idx[i] < 0) {
-            while (distance(p.norm, p.d, query, points + candidate * p.d) < T(INFINITY)) ++candidate;
-            dists[i] = distance(p.norm, p.d, query, points + candidate * p.d);
-            idx[i] = candidate++;
+            T d = 0;
+            for (; candidate < length; ++candidate) {
+                d = distance(p.norm, p.d, query, points + candidate * p.d);
+                if (!(d < T(INFINITY))) break;
+            }
+            dists[i] = candidate < length ? d : T(0);
+            idx[i] = candidate < length ? candidate++ : padding(p);
         }
     }
 }

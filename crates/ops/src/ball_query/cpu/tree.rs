@@ -39,7 +39,9 @@ impl<T: Number> Search<'_, T> {
         for row in 0..block.queries.len() / block.d {
             let query = Query::<S, D>::new(simd, &block.queries[row * block.d..(row + 1) * block.d]);
             let (limit, k) = (block.limit(), block.k);
-            let mut first = First { simd, query: &query, limit, keys: &mut keys, count: 0, last: u32::MAX, k };
+            // No number beyond the cloud, whatever the tree says.
+            let last = (block.points.len() / block.d) as u32;
+            let mut first = First { simd, query: &query, limit, keys: &mut keys, count: 0, last, k };
             self.tree.search::<S, _, D, false>(simd, &query, &mut first);
             let found = first.finish();
             block.write(row, &keys[..found]);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A search tree over points, built once and searched often."""
 
+import copy
 from typing import Any, NamedTuple
 
 import torch
@@ -70,8 +71,13 @@ class PointIndex:
             for ``Pointclouds``, which have their own.
 
     An index is immutable. The tree is a constant; gradients of what a search computes flow to :attr:`points`, and so to
-    what they were computed from. Changing ``points`` or ``lengths`` in place makes the index stale: a search then
-    raises ``ValueError`` (outside of ``torch.compile``, where such changes cannot be seen).
+    what they were computed from. A deep copy or a pickle of an index is cut off from that.
+
+    Changing ``points`` or ``lengths`` in place makes the index stale: a search then raises ``ValueError``. That goes by
+    the counter that torch keeps of such changes. What torch does not count is not seen, and a search of a stale index
+    finds wrong neighbours (but reads no memory that is not its own): steps of optimizers with ``fused=True``, writes
+    through ``.data``, NumPy, DLPack or another library, tensors made in inference mode, and whatever happens within
+    ``torch.compile``. Build a new index after those.
 
     Points with a coordinate that is not finite are in no leaf; searches treat them as they do without an index.
 
@@ -146,6 +152,12 @@ class PointIndex:
         trees = self.trees("PointIndex.to", "the index")
         lengths = None if self._lengths is None else self._lengths.to(device)
         return _restored(points, lengths, Trees(*(None if part is None else part.to(device) for part in trees)))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "PointIndex":
+        """As of tensors, but points that were computed are detached, where torch would refuse."""
+        trees = self.trees("PointIndex", "the index")
+        points = self._points if self._points.is_leaf else self._points.detach()
+        return _restored(*copy.deepcopy((points, self._lengths, trees), memo))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """For copies and pickles: the tree goes with the points."""
