@@ -504,6 +504,20 @@ def test_compile(order, dynamic, device):
             torch.testing.assert_close(a, b)
 
 
+@torch_warns
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_a_cloud_in_itself_compiles_in_one_graph(dynamic, device):
+    points = torch.rand((2, 9, 3), dtype=torch.float64, device=device, requires_grad=True)
+    lengths = torch.tensor([9, 4], device=device)
+
+    def loss(x: Tensor) -> Tensor:
+        return ball_query(x, x, lengths, lengths, K=3, radius=0.8).dists.square().sum()
+
+    want, got = loss(points), torch.compile(loss, fullgraph=True, backend="aot_eager", dynamic=dynamic)(points)
+    torch.testing.assert_close(got, want)
+    torch.testing.assert_close(torch.autograd.grad(got, points), torch.autograd.grad(want, points))
+
+
 def test_functional_gradient(device):
     p1, p2, *_ = ragged(3, torch.float64, device)
 
