@@ -136,7 +136,7 @@ def ball_query(
         tensor([0.0625, 0.2500, 0.0000])
     """
     points, lengths2, trees = searched("ball_query", "p2", p2, "lengths2", lengths2)
-    check_types("ball_query", p1, points, lengths1, lengths2, K=K)
+    (K,) = check_types("ball_query", p1, points, lengths1, lengths2, K=K)
     if not isinstance(radius, int | float | torch.SymInt | torch.SymFloat):
         raise TypeError(f"ball_query: radius must be a float, got {type(radius).__name__}")
     if order not in _ORDERS:
