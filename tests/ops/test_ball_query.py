@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -502,6 +503,30 @@ def test_compile(order, dynamic, device):
         torch.testing.assert_close(got, want)
         for a, b in zip(torch.autograd.grad(got, leaves), torch.autograd.grad(want, leaves), strict=True):
             torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("search", [ball_query, knn_points])
+def test_k_is_an_integer_of_any_kind_but_no_bool(search):
+    points = torch.rand(1, 5, 3)
+    lengths = torch.tensor([4])
+    for ends in ((), (lengths, lengths)):
+        assert torch.equal(search(points, points, *ends, K=np.int64(2)).idx, search(points, points, *ends, K=2).idx)
+        with pytest.raises(TypeError, match=f"{search.__name__}: K must be an int, got bool"):
+            search(points, points, *ends, K=True)
+
+
+@torch_warns
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_a_cloud_in_itself_compiles_in_one_graph(dynamic, device):
+    points = torch.rand((2, 9, 3), dtype=torch.float64, device=device, requires_grad=True)
+    lengths = torch.tensor([9, 4], device=device)
+
+    def loss(x: Tensor) -> Tensor:
+        return ball_query(x, x, lengths, lengths, K=3, radius=0.8).dists.square().sum()
+
+    want, got = loss(points), torch.compile(loss, fullgraph=True, backend="aot_eager", dynamic=dynamic)(points)
+    torch.testing.assert_close(got, want)
+    torch.testing.assert_close(torch.autograd.grad(got, points), torch.autograd.grad(want, points))
 
 
 def test_functional_gradient(device):

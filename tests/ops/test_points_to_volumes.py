@@ -209,11 +209,22 @@ def test_points_that_are_not_finite_do_not_vote(mode, python, strange):
     out = add(xyz, features, densities, volume, mode, _python=python)
     want = add(xyz[:, 3:], features[:, 3:], densities[:], volume, mode, _python=python)
     assert_close([x[0] for x in out], [x[0] for x in want], 1e-6)
-    if not python:
-        sum(x.sum() for x in out).backward()
-        assert (features.grad[0, :3] == 0).all()
-        if mode == "trilinear":
-            assert (xyz.grad[0, :3] == 0).all()
+    sum(x.sum() for x in out).backward()
+    assert (features.grad[0, :3] == 0).all()
+    if mode == "trilinear":
+        assert (xyz.grad[0, :3] == 0).all()
+
+
+@emulated
+@pytest.mark.parametrize("python", [False, True])
+def test_voxels_that_are_not_there_do_not_see_infinite_features(python, device):
+    # A quarter of a voxel outside along x: four of the eight voxels around the point are there.
+    xyz = torch.tensor([[[-1.25, 0.5, 0.5]]], device=device, requires_grad=True)
+    features = torch.full((1, 1, 1), math.inf, device=device)
+    out, _ = add(xyz, features, torch.zeros(1, 1, 3, 3, 3, device=device), None, rescale_features=False, _python=python)
+    (grad,) = torch.autograd.grad(out, xyz, torch.ones_like(out))
+    # Towards them the feature grows beyond bounds; across, it comes from one and goes to the other.
+    assert grad.flatten().tolist() == pytest.approx([math.inf, math.nan, math.nan], nan_ok=True)
 
 
 @emulated
@@ -435,6 +446,17 @@ def test_only_what_asks_for_a_gradient_gets_one(monkeypatch, of, mode):
 
 
 @emulated
+def test_more_channels_than_a_grid_is_high(device):
+    # Of four channels for each of 65535 rows of blocks, and one more.
+    channels = 4 * 65_535 + 1
+    xyz, densities = torch.zeros(1, 1, 3, device=device), torch.zeros(1, 1, 1, 1, 2, device=device)
+    features = torch.arange(channels, dtype=torch.float32, device=device).reshape(1, 1, channels)
+    out, densities = add(xyz, features, densities, None, rescale_features=False)
+    assert densities.flatten().tolist() == [0.5, 0.5]
+    assert torch.equal(out[0, :, 0, 0], (features[0, 0] / 2)[:, None].expand(channels, 2))
+
+
+@emulated
 @pytest.mark.parametrize("which", [0, 1])
 def test_gradients_of_one_result(which):
     inputs = [x.requires_grad_() for x in scene()]
@@ -527,9 +549,9 @@ def test_empty_clouds_and_no_clouds():
     empty = Pointclouds([torch.zeros(0, 3), torch.zeros(1, 3)], features=[torch.zeros(0, 2), torch.ones(1, 2)])
     out = add_pointclouds_to_volumes(empty, Volumes(torch.zeros(2, 1, 3, 3, 3)))
     assert out.densities().sum((1, 2, 3, 4)).tolist() == [0, 1]
-    none = Pointclouds([], features=[])
-    if none.features_padded() is not None:
-        assert len(add_pointclouds_to_volumes(none, Volumes(torch.zeros(0, 1, 3, 3, 3)))) == 0
+    # Of no clouds nobody knows the channels.
+    with pytest.raises(ValueError, match="pointclouds must have features, got none"):
+        add_pointclouds_to_volumes(Pointclouds([], features=[]), Volumes(torch.zeros(0, 1, 3, 3, 3)))
 
 
 def test_half_clouds_are_placed_in_float32():
@@ -544,7 +566,7 @@ def test_half_clouds_are_placed_in_float32():
     torch.testing.assert_close(out.features(), want.features().to(out.features().dtype), rtol=1e-2, atol=1e-2)
 
 
-def test_a_real_mesh(tmp_path):
+def test_a_real_mesh():
     verts = load_obj(real_mesh("spot.obj"), load_textures=False)[0]
     size = 48
     low, high = verts.amin(0), verts.amax(0)
@@ -670,6 +692,54 @@ def test_compiles_in_one_graph(dynamic, device):
     got, want = torch.compile(loss, fullgraph=True, backend="aot_eager", dynamic=dynamic)(*inputs), loss(*inputs)
     assert_close([got], [want])
     assert_close(torch.autograd.grad(got, inputs), torch.autograd.grad(want, inputs), 1e-10)
+
+
+@torch_warns
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_one_tensor_as_two_inputs_compiles_in_one_graph(dynamic, device):
+    xyz, _, densities, _ = scene(device=device)
+    one = scene(channels=1, device=device)[1]
+
+    def loss(xyz, densities):
+        # Points are their own features; densities are those features begin with.
+        return sum(x.square().sum() for x in (*add(xyz, xyz, densities, None), *add(xyz, one, densities, densities)))
+
+    inputs = [x.requires_grad_() for x in (xyz, densities)]
+    got, want = torch.compile(loss, fullgraph=True, backend="aot_eager", dynamic=dynamic)(*inputs), loss(*inputs)
+    assert_close([got], [want])
+    assert_close(torch.autograd.grad(got, inputs), torch.autograd.grad(want, inputs), 1e-10)
+
+
+@emulated
+@modes
+@pytest.mark.parametrize("of", [0, 1, 3])
+def test_nested_functional_gradients(mode, of, device):
+    given = list(scene(points=6, device=device))
+
+    def loss(x):
+        return sum(y.square().square().sum() for y in add(*given[:of], x, *given[of + 1 :], mode))
+
+    def slope(x):
+        return torch.func.grad(loss)(x).square().sum()
+
+    leaf = given[of].clone().requires_grad_()
+    (first,) = torch.autograd.grad(loss(leaf), leaf, create_graph=True, materialize_grads=True)
+    rest = first.square().sum()
+    want = torch.zeros_like(leaf)
+    if rest.requires_grad:
+        (want,) = torch.autograd.grad(rest, leaf, materialize_grads=True)
+    assert_close([torch.func.grad(slope)(given[of])], [want], 1e-9)
+
+
+@emulated
+def test_third_derivatives(device):
+    xyz, features, densities, volume = scene(batch=1, points=3, voxels=(2, 2, 2), device=device, spread=0.8)
+
+    def second(x):
+        (first,) = torch.autograd.grad(add(x, features, densities, volume)[0].square().sum(), x, create_graph=True)
+        return torch.autograd.grad(first.square().sum(), x, create_graph=True)[0]
+
+    assert gradcheck(second, xyz.requires_grad_())
 
 
 def test_functional_gradient():

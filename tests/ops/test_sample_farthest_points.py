@@ -4,6 +4,7 @@
 import importlib
 import random
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -309,6 +310,15 @@ def test_far_apart(device):
 
 
 @emulated
+def test_squares_that_vanish_are_ties(device):
+    # Of gaps below 1e-23 in float32: the order is that of the indices. In float64 they are like any other.
+    points = torch.tensor([[[0.0], [1.0], [4.0], [9.0]]], device=device)
+    assert sample_farthest_points(1e-24 * points, K=4)[1].tolist() == [[0, 1, 2, 3]]
+    assert sample_farthest_points(1e-24 * points.double(), K=4)[1].tolist() == [[0, 3, 2, 1]]
+    assert sample_farthest_points(1e-18 * points, K=4)[1].tolist() == [[0, 3, 2, 1]]
+
+
+@emulated
 @pytest.mark.parametrize(("n", "p", "k"), [(0, 3, 4), (2, 0, 4), (2, 3, 0), (0, 0, 0), (2, 0, 0)])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("random_start_point", [False, True])
@@ -373,6 +383,12 @@ def test_integers_of_every_width(kind, device):
     assert torch.equal(sample_farthest_points(points, lengths, (2, 5))[1], want)
 
 
+@pytest.mark.parametrize("sample", [sample_farthest_points, sample_farthest_points_naive])
+def test_integers_of_numpy(sample):
+    assert torch.equal(sample(P, K=np.int64(3))[1], sample(P, K=3)[1])
+    assert torch.equal(sample(P, K=[np.int32(3), 1])[1], sample(P, K=[3, 1])[1])
+
+
 @emulated
 def test_lengths_outside_the_cloud(device):
     points = torch.randn((2, 9, 3), device=device)
@@ -435,7 +451,9 @@ P = torch.rand(2, 4, 3)
         (ValueError, r"K must be of shape \(N,\) = \(2,\), got \(\)", {"K": torch.tensor(4)}),
         (TypeError, "K must be int64, got bool", {"K": torch.tensor([True, False])}),
         (TypeError, "K must be an int, a list or a torch.Tensor, got float", {"K": 1.5}),
+        (TypeError, "K must be an int, a list or a torch.Tensor, got bool", {"K": True}),
         (TypeError, "K must hold int, got float", {"K": [1, 1.5]}),
+        (TypeError, "K must hold int, got bool", {"K": [1, True]}),
         (ValueError, "K must be at least 0, got -1", {"K": -1}),
         (ValueError, "K must be at least 0, got -2", {"K": [3, -2]}),
         (ValueError, "K must be at least 0, got -2", {"K": torch.tensor([3, -2])}),
@@ -506,11 +524,10 @@ def test_compile(dynamic, device):
             torch.testing.assert_close(a, b)
 
 
-def test_the_bare_operator_has_no_derivative():
-    idx = torch.ops.patina3d.sample_farthest_points(P.clone().requires_grad_(), None, None, None, 2)
-    assert not idx.is_floating_point()
-    with pytest.raises(RuntimeError, match=r"no derivative|does not require grad|floating point"):
-        idx.sum().backward()
+def test_the_bare_operator_takes_points_that_ask_for_a_gradient():
+    idx = torch.ops.patina3d.sample_farthest_points(P.double().requires_grad_(), None, None, None, 3)
+    assert torch.equal(idx, definition(P.double(), K=3))
+    assert not idx.requires_grad
 
 
 @pytest.mark.gpu

@@ -4,6 +4,7 @@
 import re
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -191,6 +192,34 @@ def test_areas_beyond_float32_still_count(scale, device):
     assert ((areas == 0) | (areas == torch.inf)).all()
     _, faces, _ = draw(meshes, 0, 20_000)
     assert abs(chi_square(torch.bincount(faces[0]).double(), torch.tensor([3.0, 1.0], device=device))) < 5
+
+
+@emulated
+@pytest.mark.parametrize(
+    ("dtype", "scale", "by_area"),
+    [
+        (torch.float64, 1e-161, True),
+        (torch.float64, 1e154, True),
+        (torch.float64, 1e-165, False),
+        (torch.float64, 1e160, False),
+        (torch.float32, 1e-44, True),
+        (torch.float32, 1e38, True),
+    ],
+)
+def test_where_areas_end(dtype, scale, by_area, device):
+    # Beyond what float64 holds faces that vanish, or overflow, count alike.
+    verts = torch.tensor([[0.0, 0, 0], [3, 0, 0], [0, 1, 0], [0, 0, 1]], dtype=torch.float64) * scale
+    meshes = packed(([verts.to(dtype)], [torch.tensor([[0, 1, 2], [0, 2, 3]])]), device)
+    _, faces, _ = draw(meshes, 0, 20_000)
+    shares = torch.tensor([3.0, 1.0] if by_area else [1.0, 1.0], device=device)
+    assert abs(chi_square(torch.bincount(faces[0]).double(), shares)) < 5
+
+
+@emulated
+def test_an_edge_beyond_float32_is_not_drawn_beside_others(device):
+    verts = torch.tensor([[-3e38, 0, 0], [3e38, 0, 0], [0, 3e38, 0], [0, 0, 1.0]])
+    _, faces, _ = draw(packed(([verts], [torch.tensor([[0, 1, 2], [0, 2, 3]])]), device), 0, 100)
+    assert (faces == 1).all()
 
 
 @emulated
@@ -503,6 +532,10 @@ def test_nothing_to_draw(device):
     assert _backward(none.long(), faces, weights, points, 0).shape == (0, 3)
 
 
+def test_integers_of_numpy():
+    assert sample_points_from_meshes(ico_sphere(0), np.int64(4)).shape == (1, 4, 3)
+
+
 def test_no_samples():
     assert sample_points_from_meshes(ico_sphere(0), 0).shape == (1, 0, 3)
 
@@ -523,6 +556,8 @@ def test_errors():
         sample_points_from_meshes(TRIANGLE)
     with pytest.raises(TypeError, match="sample_points_from_meshes: num_samples must be an int, got float"):
         sample_points_from_meshes(Meshes([TRIANGLE], [FACE]), 10.0)
+    with pytest.raises(TypeError, match="sample_points_from_meshes: num_samples must be an int, got bool"):
+        sample_points_from_meshes(Meshes([TRIANGLE], [FACE]), True)
     for number, message in ((-1, "at least 0, got -1"), (2**62, "so small that the result can be addressed, got")):
         with pytest.raises(ValueError, match=f"sample_points_from_meshes: num_samples must be {message}"):
             sample_points_from_meshes(Meshes([TRIANGLE], [FACE]), number)
@@ -628,6 +663,33 @@ def test_compile(dynamic, device):
     want, got = loss(leaf, faces), compiled(leaf, faces)
     torch.testing.assert_close(got, want)
     torch.testing.assert_close(torch.autograd.grad(got, leaf), torch.autograd.grad(want, leaf))
+
+
+@torch_warns
+@pytest.mark.parametrize("dynamic", [False, True])
+@pytest.mark.parametrize("form", ["update_padded", "offset_verts"])
+def test_the_public_function_compiles_in_one_graph(form, dynamic, device):
+    sphere = ico_sphere(1, device=device)
+    verts = sphere.verts_packed()
+
+    def loss(x: Tensor) -> Tensor:
+        meshes = sphere.update_padded(x[None]) if form == "update_padded" else sphere.offset_verts(x - verts)
+        points, normals = sample_points_from_meshes(meshes, 20, return_normals=True)
+        return points.square().sum() + (points * normals).sum() + normals[..., 0].sum()
+
+    compiled = torch.compile(loss, fullgraph=True, backend="aot_eager", dynamic=dynamic)
+    leaf, results = verts.clone().requires_grad_(), []
+    for f in (loss, compiled):
+        torch.manual_seed(4)
+        value = f(leaf)
+        results.append((value, *torch.autograd.grad(value, leaf)))
+    for a, b in zip(*results, strict=True):
+        torch.testing.assert_close(a, b)
+    assert results[0][1].any()
+    # A graph does not look at values: faces without a number for an area are not drawn.
+    strange = verts.clone()
+    strange[0] = torch.nan
+    assert torch.isfinite(compiled(strange))
 
 
 def test_functional_gradient(device):

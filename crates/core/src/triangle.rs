@@ -3,7 +3,7 @@
 //!
 //! With edges e1 = v1 - v0 and e2 = v2 - v0 and c = e1 x e2 the area is |c| / 2 and the normal c / |c|. Each edge is first
 //! divided by a power of two near its length, so a result that is representable neither overflows nor vanishes on the way,
-//! at any scale. `triangle.cuh` holds the same functions under the same names, with the same order of operations, hence the
+//! at any scale where the edges are representable themselves. `triangle.cuh` holds the same functions under the same names, with the same order of operations, hence the
 //! same bits.
 
 use crate::geometry::{Scalar, Vec3, dot3, greater, lesser, magnitude};

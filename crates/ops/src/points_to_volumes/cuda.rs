@@ -96,8 +96,9 @@ pub(super) fn forward(
 ) -> Result<()> {
     let mut params = PointsToVolumesParams::new(cloud, initial, sizes);
     let suffix = cloud.points.dtype().suffix();
+    // Groups of channels follow each other along x, the one axis of a grid that is long enough for any number of them.
     let run = |params: &PointsToVolumesParams, kernel: &str, threads: usize, groups: usize| {
-        let blocks = [threads.div_ceil(THREADS as usize), groups, 1];
+        let blocks = [threads.div_ceil(THREADS as usize) * groups, 1, 1];
         gpu.launch(&MODULE, kernel, Grid::of_blocks(kernel, blocks, THREADS)?, params)
     };
     let points = sizes.b * sizes.p;

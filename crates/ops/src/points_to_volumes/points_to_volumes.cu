@@ -110,9 +110,9 @@ struct Collector {
     const Params& p;
     int64_t x, y, z, volume, channel;
 
-    __device__ Collector(const Params& p, int64_t voxel)
+    __device__ Collector(const Params& p, int64_t voxel, int64_t channel)
         : p(p), x(voxel % p.w), y(voxel / p.w % p.h), z(voxel / p.w / p.h % p.d), volume(voxel / p.w / p.h / p.d),
-          channel(static_cast<int64_t>(blockIdx.y) * kChannels) {}
+          channel(channel) {}
 
     // The points of the cells to the left and to the right of the voxel, in one of four rows.
     __device__ void row(int number, int64_t& first, int64_t& end) const {
@@ -164,9 +164,11 @@ __device__ T warp_sum(T value) {
 
 template <typename T>
 __device__ void forward(const Params& p) {
-    const int64_t voxels = p.w * p.h * p.d, voxel = this_thread();
+    // All blocks of a group of channels, then those of the next.
+    const int64_t voxels = p.w * p.h * p.d, blocks = (p.b * voxels + kThreads - 1) / kThreads;
+    const int64_t voxel = blockIdx.x % blocks * kThreads + threadIdx.x;
     const bool has = voxel < p.b * voxels;
-    const Collector<T> own(p, has ? voxel : 0);
+    const Collector<T> own(p, has ? voxel : 0, blockIdx.x / blocks * kChannels);
     const Lattice lattice(p, own.volume);
     const int64_t first_feature = (own.volume * p.c + own.channel) * voxels + voxel % voxels;
     Sums<T> sums = {};
@@ -178,7 +180,7 @@ __device__ void forward(const Params& p) {
     if (count > 0 && count <= kMany) own.collect(lattice, 0, 1, sums);
     for (unsigned todo = __ballot_sync(kAllLanes, count > kMany); todo; todo &= todo - 1) {
         const int owner = __ffs(todo) - 1;
-        const Collector<T> common(p, __shfl_sync(kAllLanes, voxel, owner));
+        const Collector<T> common(p, __shfl_sync(kAllLanes, voxel, owner), own.channel);
         const int lane = threadIdx.x % 32;
         Sums<T> part = {};
         common.collect(Lattice(p, common.volume), lane, 32, part);

@@ -104,6 +104,8 @@ impl<T: Scalar> Body<T> for Look<'_, '_, T> {
                     let grad = corners.read(&features[channel * sizes.volume()..(channel + 1) * sizes.volume()]);
                     let mut sum = T::ZERO;
                     for corner in 0..8 {
+                        // No 0 times infinity: a feature has nothing to do with voxels that are not there.
+                        let own = if corners.there[corner] { own } else { T::ZERO };
                         value[corner] = value[corner] + own * grad[corner];
                         sum = sum + if weight[corner] == T::ZERO { T::ZERO } else { weight[corner] * grad[corner] };
                     }

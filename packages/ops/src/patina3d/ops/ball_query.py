@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from patina3d.core import _native, is_differentiated, register
+from patina3d.core import _native, distinct, is_differentiated, register
 from patina3d.ops.knn import _KNN, KnnGradient, check_types, knn_gather
 from patina3d.ops.point_index import PointIndex, at_least_float32, searched
 
@@ -136,14 +136,15 @@ def ball_query(
         tensor([0.0625, 0.2500, 0.0000])
     """
     points, lengths2, trees = searched("ball_query", "p2", p2, "lengths2", lengths2)
-    check_types("ball_query", p1, points, lengths1, lengths2, K=K)
+    (K,) = check_types("ball_query", p1, points, lengths1, lengths2, K=K)
     if not isinstance(radius, int | float | torch.SymInt | torch.SymFloat):
         raise TypeError(f"ball_query: radius must be a float, got {type(radius).__name__}")
     if order not in _ORDERS:
         raise ValueError(f"ball_query: order must be 'index' or 'nearest', got {order!r}")
     p1, points = at_least_float32(p1), at_least_float32(points)
     find = _BallQuery.apply if is_differentiated(p1, points) else _forward
-    dists, idx = find(p1, points, lengths1, lengths2, *trees, K, radius, order == "nearest")
+    inputs = distinct(p1, points, lengths1, lengths2, *trees)
+    dists, idx = find(*inputs, K, radius, order == "nearest")
     if not return_nn:
         return _KNN(dists, idx, None)
     found = torch.where((idx >= 0)[..., None], knn_gather(points, idx.clamp(min=0)), 0)

@@ -9,6 +9,7 @@ from torch.autograd import Function
 from torch.nn.functional import pad
 
 from patina3d.core import _native, distinct, is_differentiated, register
+from patina3d.ops._whole_number import whole_number
 from patina3d.ops.point_index import PointIndex, Trees, at_least_float32, searched
 from patina3d.structures.rows import gather_rows
 
@@ -233,7 +234,7 @@ def knn_points(
     points, lengths2, trees = searched("knn_points", "p2", p2, "lengths2", lengths2)
     plain = isinstance(p1, Tensor) and isinstance(points, Tensor) and type(norm) is int and type(K) is int and K < _MOST
     if not plain or lengths1 is not None or lengths2 is not None:
-        check_types("knn_points", p1, points, lengths1, lengths2, norm=norm, K=K)
+        norm, K = check_types("knn_points", p1, points, lengths1, lengths2, norm=norm, K=K)
     if norm not in (1, 2):
         raise ValueError(f"knn_points: norm must be 1 or 2, got {norm}. Support for 1 or 2 norm.")
     p1, points = at_least_float32(p1), at_least_float32(points)
@@ -252,20 +253,22 @@ def knn_in(
     return find(*distinct(p1, p2, lengths1, lengths2, *trees), norm, k)
 
 
-def check_types(operator: str, p1: Any, p2: Any, lengths1: Any, lengths2: Any, **integers: Any) -> None:
-    """What torch's dispatcher would refuse with a message about the operator's schema; the rest the operator checks."""
+def check_types(operator: str, p1: Any, p2: Any, lengths1: Any, lengths2: Any, **integers: Any) -> list[int]:
+    """What torch's dispatcher would refuse with a message about the operator's schema; the rest the operator checks.
+
+    Returns the integers, in their order.
+    """
     for name, value in (("p1", p1), ("p2", p2)):
         if not isinstance(value, Tensor):
             raise TypeError(f"{operator}: {name} must be a torch.Tensor, got {type(value).__name__}")
     for name, value in (("lengths1", lengths1), ("lengths2", lengths2)):
         if value is not None and not isinstance(value, Tensor):
             raise TypeError(f"{operator}: {name} must be a torch.Tensor or None, got {type(value).__name__}")
-    for name, value in integers.items():
-        if not isinstance(value, int | torch.SymInt):
-            raise TypeError(f"{operator}: {name} must be an int, got {type(value).__name__}")
-    k = integers["K"]
+    given = {name: whole_number(operator, name, value) for name, value in integers.items()}
+    k = given["K"]
     if isinstance(k, int) and k >= _MOST:
         raise ValueError(f"{operator}: K must be so small that the result can be addressed, got {k}")
+    return list(given.values())
 
 
 def knn_gather(x: Tensor, idx: Tensor, lengths: Tensor | None = None) -> Tensor:

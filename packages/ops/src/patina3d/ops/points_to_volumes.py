@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Point clouds turned into volumes."""
 
-from collections.abc import Sequence
 from functools import reduce
 from typing import Any, Literal
 
@@ -9,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from patina3d.core import _native, is_differentiated, register
+from patina3d.core import _native, distinct, is_differentiated, register
 from patina3d.ops._reference.points_to_volumes import points_to_volumes_python
 from patina3d.structures import Pointclouds, Volumes
 
@@ -134,34 +133,23 @@ class _Gradient(Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         # Rare enough to be left to the definition: its gradient is differentiated once more.
-        points, features, grid_sizes, mask, *incoming = ctx.saved_tensors
-        again = torch.is_grad_enabled()
-        with torch.enable_grad():
-            own = [_independent(points), _independent(features)]
-            weights = [None if x is None else _independent(x) for x in incoming]
-            nothing = torch.zeros_like(incoming[0])
-            sums = points_to_volumes_python(own[0], own[1], nothing, None, grid_sizes, mask, *ctx.options)
-            first = torch.autograd.grad(_dot(sums, weights), own, create_graph=True, materialize_grads=True)
-            along = _dot(first, grads)
-            inputs = zip([*own, *weights], [ctx.needs_input_grad[i] for i in (0, 1, 7, 8)], strict=True)
-            wanted = [x if wants else None for x, wants in inputs]
-            asked = [x for x in wanted if x is not None]
-            if along.requires_grad and asked:
-                found = iter(torch.autograd.grad(along, asked, create_graph=again, materialize_grads=True))
-            else:
-                found = iter([None] * len(asked))
-        p, f, of_densities, of_features = (None if x is None else next(found) for x in wanted)
-        return p, f, None, None, None, None, None, of_densities, of_features, None, None
+        points, features, grid_sizes, mask, of_densities, of_features = ctx.saved_tensors
+        nothing = torch.zeros_like(of_densities)
 
+        def sums(points: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+            return points_to_volumes_python(points, features, nothing, None, grid_sizes, mask, *ctx.options)
 
-def _independent(x: Tensor) -> Tensor:
-    """A view that has a gradient, and counts as independent of what else `x` is made of or part of."""
-    view = x.view_as(x)
-    return view if view.requires_grad else view.requires_grad_()
+        def gradient(points: Tensor, features: Tensor, *incoming: Tensor) -> tuple[Tensor, ...]:
+            return torch.func.vjp(sums, points, features)[1](incoming)
 
-
-def _dot(a: Sequence[Tensor], b: Sequence[Tensor | None]) -> Tensor:
-    return torch.stack([(x * y).sum() for x, y in zip(a, b, strict=True) if y is not None]).sum()
+        if of_features is None:
+            of_features = of_densities.new_zeros((features.shape[0], features.shape[2], *of_densities.shape[2:]))
+        given = zip((points, features), grads, strict=True)
+        along = tuple(torch.zeros_like(x) if grad is None else grad for x, grad in given)
+        second = torch.func.vjp(gradient, points, features, of_densities, of_features)[1](along)
+        wanted = [ctx.needs_input_grad[i] for i in (0, 1, 7, 8)]
+        p, f, *of_grads = (x if wants else None for x, wants in zip(second, wanted, strict=True))
+        return p, f, None, None, None, None, None, *of_grads, None, None
 
 
 def _sums(
@@ -193,7 +181,7 @@ def _sums(
     args = points, features, densities, volume_features, grid_sizes, mask, float(point_weight), align_corners, splat
     if python:
         return points_to_volumes_python(*args)
-    return (_Vote.apply if is_differentiated(*real) else _forward)(*args)
+    return _Vote.apply(*distinct(*args)) if is_differentiated(*real) else _forward(*args)
 
 
 def _points_to_volumes(

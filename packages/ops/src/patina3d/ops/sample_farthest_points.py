@@ -10,6 +10,7 @@ from torch import Tensor
 
 from patina3d.core import _native, register
 from patina3d.ops._reference.sample_farthest_points import sample_farthest_points as _definition
+from patina3d.ops._whole_number import whole_number
 from patina3d.ops.knn import at_least_float32
 from patina3d.ops.utils import masked_gather
 
@@ -62,7 +63,8 @@ def sample_farthest_points(
     Ties go to the lowest index, and no index comes twice: K >= P gives a permutation, also of identical points.
     Distances are computed in the dtype of the points (half precision in float32), each rounding fixed, so that the
     choice is the same on every device. A distance that is not below infinity, by overflow or NaN, counts as infinity: a
-    point that is not finite is infinitely far from all others and comes early, the lowest index first.
+    point that is not finite is infinitely far from all others and comes early, the lowest index first. Squares below
+    the least positive number (float32: gaps below 1e-23) are 0, so that points this close come in order of index.
 
     Raises:
         TypeError, ValueError: types or shapes do not fit; K is negative; a length is outside [0, P] (seen on the CPU;
@@ -102,7 +104,8 @@ def sample_farthest_points_naive(
 
     Arguments, results and errors are the same, but for three things: squared distances are rounded as torch does, so
     that points that are equally far to rounding may come in another order; a random start comes from Python's
-    ``random.randint``, cloud by cloud; and it waits for the device.
+    ``random.randint``, cloud by cloud; and it waits for the device, so that ``torch.compile`` with ``fullgraph=True``
+    refuses it.
 
     Args:
         points: (N, P, D).
@@ -147,16 +150,18 @@ def _checked(name: str, points: Any, lengths: Any, k: Any) -> tuple[Tensor | Non
     if lengths is not None:
         _check_integers(name, "lengths", lengths, n, "points and lengths must have the same batch dimension")
         lengths = lengths.long()
-    if isinstance(k, int | torch.SymInt):
-        low, most, counts = k, k, None
-    else:
+    if isinstance(k, Tensor | list | tuple):
         _check_integers(name, "K", k, n, "K and points must have the same batch dimension")
         if isinstance(k, Tensor):
             low, most = torch.stack(k.aminmax()).tolist() if n > 0 else (0, 0)
             counts = k
         else:
+            k = [whole_number(name, "K", value, "must hold int") for value in k]
             low, most = min(k, default=0), max(k, default=0)
             counts = k if low < 0 or most > _MOST else torch.tensor(k, dtype=torch.int64)
+    else:
+        low = most = whole_number(name, "K", k, "must be an int, a list or a torch.Tensor")
+        counts = None
     if low < 0:
         raise ValueError(f"{name}: K must be at least 0, got {low}")
     if isinstance(most, int) and most > _MOST:
@@ -171,12 +176,9 @@ def _check_integers(name: str, argument: str, values: Any, n: int, rule: str) ->
             got = str(values.dtype).removeprefix("torch.")
             raise TypeError(f"{name}: {argument} must be int64, got {got}")
         shape = tuple(values.shape)
-    elif argument == "K" and isinstance(values, list | tuple):
-        if strange := [value for value in values if not isinstance(value, int)]:
-            raise TypeError(f"{name}: K must hold int, got {type(strange[0]).__name__}")
+    elif argument == "K":
         shape = (len(values),)
     else:
-        expected = "an int, a list or a torch.Tensor" if argument == "K" else "a torch.Tensor or None"
-        raise TypeError(f"{name}: {argument} must be {expected}, got {type(values).__name__}")
+        raise TypeError(f"{name}: {argument} must be a torch.Tensor or None, got {type(values).__name__}")
     if shape != (n,):
         raise ValueError(f"{name}: {argument} must be of shape (N,) = ({n},), got {shape}: {rule}")

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from patina3d.core import _native, at_hand, is_differentiated, register
+from patina3d.ops._whole_number import whole_number
 from patina3d.ops.mesh_face_areas_normals import mesh_face_areas_normals
 from patina3d.structures import Meshes
 from patina3d.structures.rows import gather_rows
@@ -118,8 +119,9 @@ def sample_points_from_meshes(
 
     Raises:
         TypeError: ``meshes`` are no ``Meshes``, or ``num_samples`` is no int.
-        ValueError: all meshes are empty, a vertex is not finite (seen on the CPU; looking would wait for a CUDA
-            device), textures are asked for and there are none, or ``num_samples`` is negative.
+        ValueError: all meshes are empty, a vertex is not finite (seen on the CPU, but not in a compiled graph; looking
+            would wait for a CUDA device, or break the graph), textures are asked for and there are none, or
+            ``num_samples`` is negative.
 
     Cost: O(F + N S log F) time, at most 12 bytes a face beside the results; nothing waits for the device.
 
@@ -131,8 +133,7 @@ def sample_points_from_meshes(
     """
     if not isinstance(meshes, Meshes):
         raise TypeError(f"{_NAME}: meshes must be Meshes, got {type(meshes).__name__}")
-    if not isinstance(num_samples, int):
-        raise TypeError(f"{_NAME}: num_samples must be an int, got {type(num_samples).__name__}")
+    num_samples = whole_number(_NAME, "num_samples", num_samples)
     if meshes.isempty():
         raise ValueError(f"{_NAME}: Meshes are empty. There must be at least one face, got {meshes!r}")
     verts = meshes.verts_packed()

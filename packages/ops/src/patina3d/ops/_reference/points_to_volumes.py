@@ -59,8 +59,8 @@ def points_to_volumes_python(
         voxel = before + side
         weight = torch.where(side == 1, beyond, 1 - beyond).prod(-1, keepdim=True) * point_weight
         there = takes_part & ((voxel >= 0) & (voxel < sizes)).all(-1)
-        # A vote of weight 0 is not cast, whatever its features are.
-        mute = (weight == 0) & ~points_features.isfinite()
+        # A vote of weight 0, or for no voxel, is not cast, whatever its features are.
+        mute = ((weight == 0) | ~there.unsqueeze(-1)) & ~points_features.isfinite()
         votes = weight * torch.where(mute, 0, points_features)
         values.append(torch.where(there.unsqueeze(-1), torch.cat([weight, votes], -1), 0))
         rows.append(torch.where(there, first + (voxel.to(torch.int64) * strides).sum(-1), 0))
