@@ -31,6 +31,10 @@ def cases(device: torch.device) -> Iterator[Case]:
             yield case(name, n, points, k, radius, device, backward=backward)
     for n, points, k, radius in BATCHES:
         yield case("ball_query_nearest", n, points, k, radius, device, order="nearest")
+    for backward in (False, True):
+        name = "ball_query_points_backward" if backward else "ball_query_points"
+        for n, points, k, radius in BATCHES:
+            yield case(name, n, points, k, radius, device, backward=backward, return_nn=True)
     for radius in RADII:
         yield case("ball_query_radius", 1, 10_000, 16, radius, device, x="radius")
 
@@ -45,13 +49,16 @@ def case(
     *,
     backward: bool = False,
     order: str = "index",
+    return_nn: bool = False,
     x: str = "points",
 ) -> Case:
     generator = torch.Generator().manual_seed(0)
     p1, p2 = (torch.rand((n, points, 3), generator=generator).to(device).requires_grad_(backward) for _ in range(2))
 
-    def search(dists: torch.Tensor) -> object:
-        return torch.autograd.grad(dists.sum(), (p1, p2)) if backward else dists
+    def search(dists: torch.Tensor, found: torch.Tensor | None = None) -> object:
+        if not backward:
+            return dists, found
+        return torch.autograd.grad(dists.sum() if found is None else dists.sum() + found.sum(), (p1, p2))
 
     def by_cdist() -> object:
         distances = torch.cdist(p1, p2)
@@ -64,15 +71,15 @@ def case(
         return search(found.where(first < points, 0))
 
     contestants: dict[str, Callable[[], object]] = {
-        "patina3d": lambda: search(ball_query(p1, p2, K=k, radius=radius, return_nn=False, order=order).dists)  # pyright: ignore[reportArgumentType]
+        "patina3d": lambda: search(*ball_query(p1, p2, K=k, radius=radius, return_nn=return_nn, order=order)[::2])  # pyright: ignore[reportArgumentType]
     }
-    if k <= points and (device.type == "cuda" or n * points**2 <= MOST_PAIRS):
+    if not return_nn and k <= points and (device.type == "cuda" or n * points**2 <= MOST_PAIRS):
         contestants["torch.cdist"] = by_cdist
     if available("pytorch3d") and order == "index":
         from pytorch3d.ops import ball_query as theirs
 
-        contestants["pytorch3d"] = lambda: search(theirs(p1, p2, K=k, radius=radius, return_nn=False).dists)
-    if available("scipy") and device.type == "cpu" and not backward:
+        contestants["pytorch3d"] = lambda: search(*theirs(p1, p2, K=k, radius=radius, return_nn=return_nn)[::2])
+    if available("scipy") and device.type == "cpu" and not (backward or return_nn):
         from scipy.spatial import cKDTree
 
         centres, clouds = p1.double().numpy(), p2.double().numpy()

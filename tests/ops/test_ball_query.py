@@ -62,6 +62,16 @@ def index_of(points: Tensor, lengths: Tensor | None = None) -> PointIndex:
         return PointIndex(points.cpu(), None if lengths is None else lengths.cpu()).to(points.device)
 
 
+FAR = 400
+"""So many points that an index of them is searched, and that a scan in the order of indices gives up before the end."""
+
+
+def behind(count: int, points: Tensor) -> Tensor:
+    """The points after so many that are far away."""
+    n, _, d = points.shape
+    return torch.cat([points.new_full((n, count, d), 1e9), points], 1)
+
+
 def equal(a: _KNN, b: _KNN) -> bool:
     return torch.equal(a.idx, b.idx) and torch.equal(a.dists, b.dists)
 
@@ -141,8 +151,13 @@ def test_a_point_at_the_radius_is_outside(radius, dtype, order, device):
     points = torch.tensor([[at, 0], [0, -at], [inside, 0], [0, 0]], dtype=dtype, device=device)
     # The square of the next smaller number is a smaller one.
     assert inside.square() < at.square()
-    found = ball_query(torch.zeros_like(points[None, :1]), points[None], K=4, radius=radius, order=order)
+    centre = torch.zeros_like(points[None, :1])
+    found = ball_query(centre, points[None], K=4, radius=radius, order=order)
     assert found.idx.tolist() == [[[2, 3, -1, -1] if order == "index" else [3, 2, -1, -1]]]
+    # And so it is down a tree.
+    indexed = ball_query(centre, index_of(behind(FAR, points[None])), K=4, radius=radius, order=order)
+    assert torch.equal(indexed.idx, found.idx.where(found.idx < 0, found.idx + FAR))
+    assert torch.equal(indexed.dists, found.dists)
 
 
 @emulated
@@ -162,6 +177,38 @@ def test_lattice(order, device):
 
 @emulated
 @both_orders
+@pytest.mark.parametrize("k", [1, 4, 30, 40, 70])
+@pytest.mark.parametrize("d", [2, 3])
+def test_an_index_of_few_in_many(d, k, order, device):
+    # Rows that are full soon, that find the rest far behind, and that find all there; lists of each length.
+    p1 = torch.rand(2, 12, d, device=device) / 2
+    p2 = torch.rand(2, 1000, d, device=device) / 2
+    p1[:, ::3] += 5
+    p2[:, 700:] += 5
+    p2[:, 650:700] = p1[0, 1]
+    lengths2 = torch.tensor([1000, 900], device=device)
+    for radius in (0.03, 0.1, 0.4):
+        got = ball_query(p1, index_of(p2, lengths2), K=k, radius=radius, order=order)
+        want = ball_query(p1, p2, None, lengths2, k, radius, order=order)
+        assert equal(got, want)
+        assert torch.equal(got.idx, reference(p1.double(), p2.double(), None, lengths2, k, radius, order)[1])
+
+
+@emulated
+@both_orders
+def test_many_points_of_one_call(order, device):
+    # So many that a tree is built in the call.
+    p1 = torch.rand(1, 6, 3, dtype=torch.float64, device=device)
+    p2 = torch.rand(1, 8300, 3, dtype=torch.float64, device=device)
+    for k, radius in ((16, 1.0), (4, 0.02), (16, 0.1), (40, 0.3)):
+        got = ball_query(p1, p2, K=k, radius=radius, order=order)
+        want_dists, want_idx = reference(p1, p2, K=k, radius=radius, order=order)
+        assert torch.equal(got.idx, want_idx)
+        torch.testing.assert_close(got.dists, want_dists, rtol=1e-13, atol=0)
+
+
+@emulated
+@both_orders
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_radius_zero_and_tiny(dtype, order, device):
     points = torch.tensor([[[1.0, 2.0], [1.0, 2.0], [3.0, 4.0]]], dtype=dtype, device=device)
@@ -170,6 +217,9 @@ def test_radius_zero_and_tiny(dtype, order, device):
     tiny = ball_query(points, points, K=3, radius=1e-300, order=order)
     assert tiny.idx.tolist() == [[[0, 1, -1], [0, 1, -1], [2, -1, -1]]]
     assert not tiny.dists.any()
+    indexed = ball_query(points, index_of(behind(FAR, points)), K=3, radius=1e-300, order=order)
+    assert torch.equal(indexed.idx, tiny.idx.where(tiny.idx < 0, tiny.idx + FAR))
+    assert not indexed.dists.any()
 
 
 @emulated
@@ -179,12 +229,20 @@ def test_not_finite(radius, order, device):
     nan, inf = math.nan, math.inf
     p1 = torch.tensor([[[0.0, 0.0], [nan, 0.0], [inf, 0.0], [1e30, 0.0]]], device=device)
     p2 = torch.tensor([[[nan, 1], [0.5, 0], [inf, 0], [-inf, nan], [1e38, 0], [0, 0], [1e15, 0]]], device=device)
-    for points in (p2, index_of(p2)):
-        got = ball_query(p1, points, K=8, radius=radius, order=order)
-        want_dists, want_idx = reference(p1, p2, K=8, radius=radius, order=order)
-        assert torch.equal(got.idx, want_idx)
-        torch.testing.assert_close(got.dists, want_dists, rtol=1e-6, atol=0)
-        assert got.knn.isfinite().all()
+    # Among many that are far away: an index of few points is not searched. The beginning is scanned, what is at the end
+    # is found in the tree.
+    far = torch.full((1, 400, 2), -3e37, device=device)
+    for points in (p2, torch.cat([p2, far, p2], 1)):
+        check_not_finite(p1, points, points, radius, order)
+        check_not_finite(p1, points, index_of(points), radius, order)
+
+
+def check_not_finite(p1: Tensor, p2: Tensor, points: Tensor | PointIndex, radius: float, order: str) -> None:
+    got = ball_query(p1, points, K=8, radius=radius, order=order)
+    want_dists, want_idx = reference(p1, p2, K=8, radius=radius, order=order)
+    assert torch.equal(got.idx, want_idx)
+    torch.testing.assert_close(got.dists, want_dists, rtol=1e-6, atol=0)
+    assert got.knn.isfinite().all()
 
 
 # Gradients.
@@ -229,6 +287,34 @@ def test_slots_without_a_point_give_no_gradient(device):
     second = torch.autograd.grad(sum(x.sum() for x in first), (p1, p2), allow_unused=True)
     for gradient in (*first, *second):
         assert gradient is None or not gradient.any()
+
+
+def test_points_of_padding_may_be_nan_in_third_derivatives(device):
+    p1 = torch.rand((1, 3, 3), dtype=torch.float64, device=device, requires_grad=True)
+    p2 = torch.rand((1, 5, 3), dtype=torch.float64, device=device)
+    # The first is what slots without a point would read.
+    p2[0, 0] = math.nan
+    p2.requires_grad_()
+    dists = ball_query(p1, p2, K=5, radius=0.5, return_nn=False).dists
+    (first,) = torch.autograd.grad(dists.square().sum(), p1, create_graph=True)
+    second = torch.autograd.grad(first.square().sum(), (p1, p2), create_graph=True)
+    third = torch.autograd.grad(sum(x.square().sum() for x in second), (p1, p2))
+    for gradient in (*second, *third):
+        assert gradient.isfinite().all()
+        assert gradient.any()
+
+
+def test_gradient_of_points_where_slots_are_unused(device):
+    p1, p2, *ends = ragged(3, torch.float64, device)
+    p2.requires_grad_()
+    found = ball_query(p1, p2, *ends, 100, 0.4)
+    assert (found.idx < 0).any()
+    upstream = torch.randn_like(found.knn)
+    (got,) = torch.autograd.grad(found.knn, p2, upstream)
+    want = torch.zeros_like(p2)
+    for n, i, k in (found.idx >= 0).nonzero().tolist():
+        want[n, found.idx[n, i, k]] += upstream[n, i, k]
+    torch.testing.assert_close(got, want)
 
 
 def test_gradient_flows_through_an_index(device):
@@ -384,6 +470,8 @@ def test_defaults_and_arguments_of_compatibility():
     assert ball_query(p1, p2, return_nn=False).knn is None
     # A whole number is a radius too.
     assert equal(ball_query(p1, p2, radius=1), ball_query(p1, p2, radius=1.0))
+    # So are numpy's numbers.
+    assert equal(ball_query(p1, p2, K=np.int64(3), radius=np.float32(0.25)), ball_query(p1, p2, K=3, radius=0.25))
 
 
 @pytest.mark.gpu
@@ -443,10 +531,13 @@ INTEGERS = torch.tensor([4], dtype=torch.int32)
         (TypeError, "lengths1 must be int64, got int32", {"lengths1": INTEGERS}),
         (TypeError, "lengths2 must be a torch.Tensor or None, got list", {"lengths2": [4]}),
         (TypeError, "K must be an int, got float", {"K": 1.5}),
+        (TypeError, "K must be an int, got bool", {"K": True}),
+        (TypeError, "K must be an int, got Tensor", {"K": torch.tensor(3)}),
         (TypeError, "radius must be a float, got str", {"radius": "1"}),
         (TypeError, "radius must be a float, got Tensor", {"radius": torch.tensor(1.0)}),
         (ValueError, "radius must be at least 0, got -0.5", {"radius": -0.5}),
         (ValueError, "radius must be at least 0, got NaN", {"radius": math.nan}),
+        (ValueError, "radius must be in the range of a float, got a number beyond it", {"radius": 10**400}),
         (ValueError, "order must be 'index' or 'nearest', got 'distance'", {"order": "distance"}),
         (ValueError, r"p1 must be of shape \(N, P1, D\), got \(4, 3\)", {"p1": P[0]}),
         (ValueError, r"p2 must be of shape \(N, P2, D\) = \(1, _, 3\), got \(2, 4, 3\)", {"p2": P.repeat(2, 1, 1)}),
@@ -527,6 +618,29 @@ def test_a_cloud_in_itself_compiles_in_one_graph(dynamic, device):
     want, got = loss(points), torch.compile(loss, fullgraph=True, backend="aot_eager", dynamic=dynamic)(points)
     torch.testing.assert_close(got, want)
     torch.testing.assert_close(torch.autograd.grad(got, points), torch.autograd.grad(want, points))
+
+
+@torch_warns
+def test_compile_of_one_tensor_as_two_arguments(device):
+    _, x, _, lengths = ragged(3, torch.float32, device)
+    x.requires_grad_()
+
+    def loss(a: Tensor) -> Tensor:
+        found = ball_query(a, a, lengths, lengths, 3, 0.5)
+        return found.dists.sum() + found.knn.square().sum()
+
+    want, got = loss(x), torch.compile(loss, fullgraph=True, backend="aot_eager")(x)
+    torch.testing.assert_close(got, want)
+    torch.testing.assert_close(torch.autograd.grad(got, x), torch.autograd.grad(want, x))
+
+
+def test_shapes_without_data_are_checked():
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    with FakeTensorMode():
+        for p2 in (torch.rand(2, 4, 3), torch.rand(1, 4, 2)):
+            with pytest.raises(ValueError, match=r"ball_query: p2 must be of shape \(N, P2, D\) = \(1, _, 3\), got"):
+                ball_query(torch.rand(1, 4, 3), p2)
 
 
 def test_functional_gradient(device):

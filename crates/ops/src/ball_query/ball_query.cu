@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The first points in a ball, one thread a centre: by a scan, which a centre leaves when its row is full, or down a tree.
+// The first points in a ball, one thread a centre: by a scan, which a centre leaves when its row is full, or by the
+// beginning of one and down a tree for the rest.
 #include "ball_query.h"
 #include "nearest_list.cuh"
 #include "point_scan.cuh"
@@ -33,12 +34,28 @@ __device__ void ball_query_forward(const BallQueryParams& p) {
     }
 }
 
-// Keeps the lowest numbers in the ball of the leaves that it is shown.
+// A row leaves its scan for the tree after so many points in a row outside of the ball. Where a ball holds more than about
+// one point in so many, a scan fills the row sooner than a descent, which is shown all points of the ball in any order;
+// where it holds fewer, what has been scanned is little beside a descent.
+constexpr int64_t kPatience = 256;
+
+template <typename T, typename Metric>
+__device__ T distance_to_point(const Metric& metric, const T* centre, const T* point) {
+    T sum = 0;
+#pragma unroll
+    for (int64_t axis = 0; axis < metric.dimension(); ++axis) {
+        sum = metric.accumulate(centre[axis] - point[axis], sum);
+    }
+    return sum;
+}
+
+// Keeps the lowest numbers in the ball, from `first` on, of the leaves that it is shown.
 template <typename T, typename List, typename Metric>
 struct Candidates {
     const Metric& metric;
     const T* centre;
     T limit;
+    uint32_t first;
     List& list;
 
     __device__ bool wants(T distance, const uint32_t* number) const { return distance < limit && *number < list.worst; }
@@ -46,7 +63,7 @@ struct Candidates {
     __device__ void visit(const T* points, const uint32_t* ids) {
         for (uint32_t wanted = wanted_in_leaf(metric, centre, points, ids, *this); wanted != 0; wanted &= wanted - 1) {
             const uint32_t number = ids[__ffs(wanted) - 1];
-            if (number < list.worst) list.insert(number, number);
+            if (number >= first && number < list.worst) list.insert(number, number);
         }
     }
 };
@@ -57,20 +74,34 @@ __device__ void ball_query_forward_tree(const BallQueryParams& p, const Metric& 
     if (thread >= p.n * p.num_p1) return;
     const int64_t row = p.order == nullptr ? thread : p.order[thread];
     const int64_t cloud = row / p.num_p1;
+    const bool active = row % p.num_p1 < length_of(p.lengths1, cloud, p.num_p1);
     const T* centre = static_cast<const T*>(p.p1) + row * p.d;
+    const T* points = static_cast<const T*>(p.p2) + cloud * p.num_p2 * p.d;
+    const int64_t length = active ? length_of(p.lengths2, cloud, p.num_p2) : 0;
+    const T limit = T(p.limit);
+    T* dists = static_cast<T*>(p.dists) + row * p.k;
     int64_t* idx = p.idx + row * p.k;
+
+    int64_t count = 0, scanned = 0;
+    for (int64_t leave = kPatience; count < p.k && scanned < length && scanned < leave; ++scanned) {
+        const T d = distance_to_point(metric, centre, points + scanned * p.d);
+        if (d < limit) {
+            dists[count] = d;
+            idx[count++] = scanned;
+            leave = scanned + 1 + kPatience;
+        }
+    }
+    if (count == p.k) return;
     // Numbers are the keys, so that a long list may keep both in one place. None beyond the cloud enters, whatever the
     // tree says.
-    List list(p.k, idx, idx, length_of(p.lengths2, cloud, p.num_p2));
-    if (row % p.num_p1 < length_of(p.lengths1, cloud, p.num_p1)) {
-        Candidates<T, List, Metric> candidates = {metric, centre, T(p.limit), list};
+    List list(p.k - count, idx + count, idx + count, length);
+    if (scanned < length) {
+        Candidates<T, List, Metric> candidates = {metric, centre, limit, static_cast<uint32_t>(scanned), list};
         tree_search(p.tree, cloud, metric, centre, candidates);
     }
-    list.store(idx);
-    const T* points = static_cast<const T*>(p.p2) + cloud * p.num_p2 * p.d;
-    T* dists = static_cast<T*>(p.dists) + row * p.k;
-    for (int64_t k = 0; k < p.k; ++k) {
-        dists[k] = idx[k] < 0 ? T(0) : distance(2, p.d, centre, points + idx[k] * p.d);
+    list.store(idx + count);
+    for (int64_t k = count; k < p.k; ++k) {
+        dists[k] = idx[k] < 0 ? T(0) : distance_to_point(metric, centre, points + idx[k] * p.d);
     }
 }
 

@@ -53,8 +53,8 @@ pub struct Inputs<'a> {
 }
 
 impl Inputs<'_> {
-    /// Squared distances below this are in a ball, in the type of the points. A radius above 0 reaches a point at its
-    /// centre, even where its square is too small for the type.
+    /// Squared distances below this are in a ball, in the type of the points. A radius above 0 reaches every
+    /// point whose squared distance rounds to 0, even where its own square is too small for the type.
     pub fn limit(&self) -> f64 {
         fn square<T: Scalar>(radius: f64) -> f64 {
             let rounded = T::of(radius);

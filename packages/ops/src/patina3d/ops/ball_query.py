@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Points in balls."""
 
+import numbers
 from typing import Any, Literal
 
 import torch
@@ -28,7 +29,12 @@ def _fake_forward(
     radius: float,
     nearest: bool,
 ) -> tuple[Tensor, Tensor]:
-    shape = (p1.shape[0], p1.shape[1], k)
+    n, num1, d = p1.shape
+    torch._check_value(
+        p2.shape[0] == n and p2.shape[2] == d,
+        lambda: f"ball_query: p2 must be of shape (N, P2, D) = ({n}, _, {d}), got {tuple(p2.shape)}",
+    )
+    shape = (n, num1, k)
     return p1.new_empty(shape), p1.new_empty(shape, dtype=torch.int64)
 
 
@@ -92,8 +98,9 @@ def ball_query(
     every number of threads.
 
     A distance that equals the radius is outside. ``r^2`` is the radius rounded to the dtype of the points, squared with
-    one rounding; where that is 0 although the radius is not, points at the centre are still inside. Points at a
-    distance that is not below infinity (overflow, NaN) are in no ball, not even one of infinite radius.
+    one rounding; where that is 0 although the radius is not, every point whose squared distance rounds to 0 is still
+    inside. Points at a distance that is not below infinity (overflow, NaN) are in no ball, not even one of infinite
+    radius.
 
     Args:
         p1: centres, (N, P1, D), any D >= 1. float32 or float64; float16 and bfloat16 are converted to float32.
@@ -103,7 +110,8 @@ def ball_query(
         lengths2: (N,) int64, how many points of each cloud count; ``None`` means P2. Clamped to [0, P2].
             Must be ``None`` for a ``PointIndex``, which has its own.
         K: points to keep of each ball; may exceed P2.
-        radius: in the unit of the points, at least 0 (then balls are empty), may be infinite.
+        radius: in the unit of the points, at least 0 (then balls are empty), may be infinite. ``torch.compile``
+            holds it for a constant: each radius gets a graph of its own.
         return_nn: whether to gather the points' coordinates.
         skip_points_outside_cube: accepted for compatibility; the result is the same.
         order: which points are kept where a ball holds more than K, and how they are sorted.
@@ -121,9 +129,11 @@ def ball_query(
         TypeError: an argument is no tensor or number, or has another dtype than stated.
         ValueError: shapes, devices, ``K``, ``radius`` or ``order`` do not fit.
 
-    Cost: on the CPU the less of O(N P1 P2 D), which ends early in balls of more than K points, and a tree's
-    O(N (P1 + P2) log P2) and O(1) for each point of a ball; on CUDA the former, with an index the latter. O(N P1 K)
-    memory: ``K`` slots for each centre, however few are used.
+    Cost: a scan takes O(N P1 P2 D), and ends early in balls of more than K points; a tree takes O(N (P1 + P2) log P2)
+    and O(1) for each point of a ball, and an index saves the part of P2. The CPU takes the less. CUDA scans, unless
+    P2 > 8192, D <= 3 and P2 >= 8 K, or there is an index, D <= 8 and P2 >= 8 K: then each row scans, and leaves for the
+    tree after 256 points in a row outside of its ball (with ``order="nearest"``, at once). O(N P1 K) memory: ``K``
+    slots for each centre, however few are used.
 
     Example:
         >>> p1 = torch.tensor([[[0.0, 0.0], [9.0, 9.0]]])
@@ -137,15 +147,31 @@ def ball_query(
     """
     points, lengths2, trees = searched("ball_query", "p2", p2, "lengths2", lengths2)
     (K,) = check_types("ball_query", p1, points, lengths1, lengths2, K=K)
-    if not isinstance(radius, int | float | torch.SymInt | torch.SymFloat):
-        raise TypeError(f"ball_query: radius must be a float, got {type(radius).__name__}")
+    radius = _as_float(radius)
     if order not in _ORDERS:
         raise ValueError(f"ball_query: order must be 'index' or 'nearest', got {order!r}")
     p1, points = at_least_float32(p1), at_least_float32(points)
     find = _BallQuery.apply if is_differentiated(p1, points) else _forward
-    inputs = distinct(p1, points, lengths1, lengths2, *trees)
-    dists, idx = find(*inputs, K, radius, order == "nearest")
-    if not return_nn:
-        return _KNN(dists, idx, None)
-    found = torch.where((idx >= 0)[..., None], knn_gather(points, idx.clamp(min=0)), 0)
-    return _KNN(dists, idx, found)
+    dists, idx = find(*distinct(p1, points, lengths1, lengths2, *trees), K, radius, order == "nearest")
+    return _KNN(dists, idx, _gathered(points, idx) if return_nn else None)
+
+
+def _as_float(radius: Any) -> float:
+    if not isinstance(radius, int | float | torch.SymInt | torch.SymFloat | numbers.Real):
+        raise TypeError(f"ball_query: radius must be a float, got {type(radius).__name__}")
+    if torch.compiler.is_compiling():
+        return radius  # pyright: ignore[reportReturnType]
+    try:
+        return float(radius)
+    except OverflowError:
+        raise ValueError("ball_query: radius must be in the range of a float, got a number beyond it") from None
+
+
+def _gathered(points: Tensor, idx: Tensor) -> Tensor:
+    """The points (N, P1, K, D) that the slots hold, 0 in slots without one."""
+    num1, k = idx.shape[1:]
+    # What slots without a point read is dropped, but their gradient, 0, is added somewhere: spread out, for many things
+    # to be added to one point are added one after the other.
+    anywhere = torch.arange(num1 * k, device=idx.device).reshape(num1, k) % max(points.shape[1], 1)
+    used = idx >= 0
+    return torch.where(used[..., None], knn_gather(points, torch.where(used, idx, anywhere)), 0)

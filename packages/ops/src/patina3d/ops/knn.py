@@ -153,10 +153,12 @@ def along_neighbours(
 ) -> Tensor:
     """The derivative (N, P1, K) of the distances to the neighbours ``idx`` where the points move along (v1, v2)."""
     named = idx.clamp(min=0)
-    difference = p1.unsqueeze(2) - knn_gather(p2, named)
+    valid = _valid(idx, lengths1, lengths2, p2.shape[1])
+    # Padding may be NaN, and a product with it would be in every further derivative.
+    difference = torch.where(valid[..., None], p1.unsqueeze(2) - knn_gather(p2, named), 0)
     slope = 2 * difference if norm == 2 else difference.sign()
     along = ((v1.unsqueeze(2) - knn_gather(v2, named)) * slope).sum(-1)
-    return torch.where(_valid(idx, lengths1, lengths2, p2.shape[1]), along, 0)
+    return torch.where(valid, along, 0)
 
 
 def _valid(idx: Tensor, lengths1: Tensor | None, lengths2: Tensor | None, num_points: int) -> Tensor:
