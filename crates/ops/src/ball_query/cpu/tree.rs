@@ -85,7 +85,7 @@ impl<S: Simd<Real: Number>, const D: usize> Visitor<S> for First<'_, S, D> {
             for _ in 0..AT_ONCE {
                 let j = bits.trailing_zeros() as usize % WIDTH;
                 self.keys[self.count] = S::Real::key(distances[j], ids[j]);
-                self.count += usize::from((bits != 0) & (ids[j] < self.last));
+                self.count += usize::from(bits != 0) * usize::from(ids[j] < self.last);
                 bits &= bits.wrapping_sub(1);
             }
             if bits == 0 {
