@@ -7,8 +7,10 @@ run in turns in one process, so that whatever slows the machine down slows all o
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -160,6 +162,8 @@ class _Peak:
     `bytes` stays None where the operating system does not tell.
     """
 
+    _trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._before = 0
@@ -170,6 +174,9 @@ class _Peak:
             torch.cuda.reset_peak_memory_stats(self._device)
             self._before = torch.cuda.memory_allocated(self._device)
         elif _STATUS.exists():
+            # What glibc keeps of earlier runs would hide what this one needs.
+            if self._trim is not None:
+                self._trim(0)
             # Linux: 5 resets the high-water mark of resident memory.
             Path("/proc/self/clear_refs").write_text("5")
             self._before = _status("VmRSS")

@@ -369,10 +369,12 @@ def test_errors(error, message, arguments):
 def test_compile(device):
     batch = Batch(torch.float32, device)
     leaves = batch.x.requires_grad_(), batch.y.requires_grad_()
+    rest = batch.arguments(normals=True, lengths=True, weights=True)
+    del rest["x"], rest["y"]
 
     def loss(x: Tensor, y: Tensor) -> Tensor:
-        distances, normals = chamfer_distance(x, y, x_normals=batch.x_normals, y_normals=batch.y_normals)
-        return distances + normals
+        distances, normals = chamfer_distance(x, y, **rest)
+        return distances + normals + chamfer_distance(x, y, weights=batch.weights)[0]
 
     for dynamic in (False, True):
         compiled = torch.compile(loss, fullgraph=True, backend="aot_eager", dynamic=dynamic)

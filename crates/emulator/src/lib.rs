@@ -15,6 +15,7 @@
 
 use std::env;
 use std::ffi::{CStr, CString, c_char, c_void};
+use std::ops::Range;
 use std::sync::OnceLock;
 
 /// In which order the blocks of a grid run, and the threads of a block where they may choose.
@@ -90,10 +91,32 @@ pub fn launch_in(
     shared_bytes: u32,
     params: *const u8,
 ) -> Result<(), String> {
+    let blocks = grid.iter().map(|&n| u64::from(n)).product();
+    launch_some(0..blocks, order, kernel, grid, block, shared_bytes, params)
+}
+
+/// [`launch_in`] of some blocks of the grid, numbered along x, then y, then z; the others do not run. So a test reaches
+/// the end of a grid, and of tensors, that nobody has the time to run whole.
+///
+/// # Errors
+/// As [`launch`], and where the grid does not have these blocks.
+pub fn launch_some(
+    blocks: Range<u64>,
+    order: Order,
+    kernel: &str,
+    grid: [u32; 3],
+    block: [u32; 3],
+    shared_bytes: u32,
+    params: *const u8,
+) -> Result<(), String> {
     // SAFETY: the runtime reads `length` bytes of the name, and its kernels live as long as the process.
     let found = unsafe { patina3d_emulator_find(kernel.as_ptr().cast(), kernel.len()).as_ref() }
         .ok_or_else(|| format!("no kernel of this name was compiled: {kernel}"))?;
     check_limits(found, grid, block, shared_bytes)?;
+    if blocks.is_empty() || blocks.end > grid.iter().map(|&n| u64::from(n)).product() {
+        return Err(format!("the blocks that run must be some of the grid {grid:?}, got {blocks:?}"));
+    }
+    let blocks = Blocks { first: blocks.start, count: blocks.end - blocks.start };
     let (order, seed) = match order {
         Order::Forward => (0, 0),
         Order::Reversed => (1, 0),
@@ -102,8 +125,16 @@ pub fn launch_in(
     // SAFETY: grid and block are three numbers each. The caller vouches for `params`, as it would to a CUDA driver. The
     // text that comes back lives until this thread's next launch.
     unsafe {
-        let error =
-            patina3d_emulator_launch(found, grid.as_ptr(), block.as_ptr(), shared_bytes, params.cast(), order, seed);
+        let error = patina3d_emulator_launch(
+            found,
+            grid.as_ptr(),
+            blocks,
+            block.as_ptr(),
+            shared_bytes,
+            params.cast(),
+            order,
+            seed,
+        );
         if error.is_null() { Ok(()) } else { Err(string(error)) }
     }
 }
@@ -176,6 +207,12 @@ struct Kernel {
 }
 
 #[repr(C)]
+struct Blocks {
+    first: u64,
+    count: u64,
+}
+
+#[repr(C)]
 struct Field {
     name: *const c_char,
     offset: usize,
@@ -194,6 +231,7 @@ unsafe extern "C" {
     fn patina3d_emulator_launch(
         kernel: *const Kernel,
         grid: *const u32,
+        blocks: Blocks,
         block: *const u32,
         shared_bytes: u32,
         params: *const c_void,

@@ -120,8 +120,8 @@ std::string text(const Site& site) {
 
 class Machine {
 public:
-    void run(const Kernel& kernel, uint3 grid, uint3 block, uint32_t shared_bytes, const void* params, Order order,
-             uint64_t seed);
+    void run(const Kernel& kernel, uint3 grid, Blocks blocks, uint3 block, uint32_t shared_bytes, const void* params,
+             Order order, uint64_t seed);
 
     void run_threads();
     uint64_t meet_warp(Meeting meeting, unsigned mask, uint64_t value, unsigned source, Site site);
@@ -179,8 +179,8 @@ thread_local Machine machine;
 
 void run_threads_of_this_machine() { machine.run_threads(); }
 
-void Machine::run(const Kernel& new_kernel, uint3 grid, uint3 block, uint32_t shared_bytes, const void* new_params,
-                  Order new_order, uint64_t seed) {
+void Machine::run(const Kernel& new_kernel, uint3 grid, Blocks blocks, uint3 block, uint32_t shared_bytes,
+                  const void* new_params, Order new_order, uint64_t seed) {
     kernel = &new_kernel;
     params = new_params;
     order = new_order;
@@ -203,7 +203,7 @@ void Machine::run(const Kernel& new_kernel, uint3 grid, uint3 block, uint32_t sh
     current.dynamic_shared = dynamic_shared.get();
 
     // Blocks in shuffled order: an affine permutation needs no memory, however many there are.
-    const uint64_t num_blocks = uint64_t(grid.x) * grid.y * grid.z;
+    const uint64_t num_blocks = blocks.count;
     uint64_t step = 1, offset = 0;
     if (order == Order::Shuffled) {
         offset = random.below(num_blocks);
@@ -213,7 +213,7 @@ void Machine::run(const Kernel& new_kernel, uint3 grid, uint3 block, uint32_t sh
     for (uint64_t i = 0; i < num_blocks && error.empty(); ++i) {
         const uint64_t index = order == Order::Reversed ? num_blocks - 1 - i
                                                         : uint64_t(((unsigned __int128)(i)*step + offset) % num_blocks);
-        run_block(i + 1, coordinates(index, grid));
+        run_block(i + 1, coordinates(blocks.first + index, grid));
     }
     dynamic_shared.reset();
     shared.clear();
@@ -492,11 +492,12 @@ void* shared_memory(const void* key, size_t size) { return machine.shared_memory
 
 }  // namespace emulator
 
-const char* patina3d_emulator_launch(const emulator::Kernel* kernel, const uint32_t grid[3], const uint32_t block[3],
-                                     uint32_t shared_bytes, const void* params, emulator::Order order, uint64_t seed) {
+const char* patina3d_emulator_launch(const emulator::Kernel* kernel, const uint32_t grid[3], emulator::Blocks blocks,
+                                     const uint32_t block[3], uint32_t shared_bytes, const void* params,
+                                     emulator::Order order, uint64_t seed) {
     using emulator::machine;
-    machine.run(*kernel, {grid[0], grid[1], grid[2]}, {block[0], block[1], block[2]}, shared_bytes, params, order,
-                seed);
+    machine.run(*kernel, {grid[0], grid[1], grid[2]}, blocks, {block[0], block[1], block[2]}, shared_bytes, params,
+                order, seed);
     if (machine.error.empty()) return nullptr;
     machine.error = "block " + emulator::text(emulator::current.block) + " of " + kernel->name + ": " + machine.error;
     return machine.error.c_str();

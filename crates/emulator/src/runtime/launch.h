@@ -37,6 +37,11 @@ constexpr unsigned max_threads(unsigned threads = 1024, unsigned = 0) { return t
 
 enum class Order : uint32_t { Forward, Reversed, Shuffled };
 
+// The blocks of a grid that run: `count` of them from the `first` on, numbered along x, then y, then z.
+struct Blocks {
+    uint64_t first, count;
+};
+
 }  // namespace emulator
 
 extern "C" {
@@ -44,9 +49,10 @@ extern "C" {
 const emulator::Kernel* patina3d_emulator_find(const char* name, size_t length);
 // The names of all kernels, one call each; null after the last.
 const char* patina3d_emulator_name(size_t index);
-// Runs a grid. Returns null, or what went wrong; the text lives until this thread's next launch.
-const char* patina3d_emulator_launch(const emulator::Kernel* kernel, const uint32_t grid[3], const uint32_t block[3],
-                                     uint32_t shared_bytes, const void* params, emulator::Order order, uint64_t seed);
+// Runs blocks of a grid. Returns null, or what went wrong; the text lives until this thread's next launch.
+const char* patina3d_emulator_launch(const emulator::Kernel* kernel, const uint32_t grid[3], emulator::Blocks blocks,
+                                     const uint32_t block[3], uint32_t shared_bytes, const void* params,
+                                     emulator::Order order, uint64_t seed);
 // The layout of a params struct, or null.
 const emulator::Layout* patina3d_emulator_layout(const char* name);
 }

@@ -9,10 +9,11 @@ import os as _os
 
 from patina3d.core import _native
 from patina3d.core._native import DeviceError
+from patina3d.core.at_hand import at_hand
 from patina3d.core.doctor import doctor
 from patina3d.core.registration import is_differentiated, register
 
-__all__ = ["DeviceError", "doctor", "is_differentiated", "register"]
+__all__ = ["DeviceError", "at_hand", "doctor", "is_differentiated", "register"]
 
 if _os.environ.get("PATINA3D_EMULATE_CUDA") == "1":
     _native.emulate(True)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from patina3d.core import _native, is_differentiated, register
+from patina3d.core import _native, at_hand, is_differentiated, register
 from patina3d.ops.knn import along_neighbours, at_least_float32, knn_gather, knn_points
 from patina3d.ops.utils import is_pointclouds
 
@@ -159,7 +159,7 @@ def chamfer_distance(
         x_normals: (N, P1, D), any length; used only when both clouds have normals.
         y_normals: (N, P2, D).
         weights: (N,) non-negative, multiplies each cloud's terms. (Negative values are seen on the CPU only: looking
-            at them would wait for the device.)
+            at them would wait for the device, or break a compiled graph.)
         batch_reduction: "mean" (over the batch, or over the weights), "sum", or ``None`` for (N,).
         point_reduction: "mean" (over the points that count), "sum", "max", or ``None`` for one value a point; with
             ``None`` ``batch_reduction`` must be ``None`` too.
@@ -168,8 +168,8 @@ def chamfer_distance(
         abs_cosine: whether normals may point either way.
 
     Returns:
-        A pair ``(loss, loss_normals)``; ``loss_normals`` is ``None`` without normals, unless all weights are 0: then
-        both are 0. With ``point_reduction=None`` each is (N, P1) and (N, P2) in a tuple, or (N, P1) alone when
+        A pair ``(loss, loss_normals)``; ``loss_normals`` is ``None`` without normals, unless all weights are seen to be
+        0: then both are 0. With ``point_reduction=None`` each is (N, P1) and (N, P2) in a tuple, or (N, P1) alone when
         single-directional.
 
     Differentiable in x, y and both normals, with the matching held fixed. A cloud without points adds 0 in both
@@ -180,8 +180,7 @@ def chamfer_distance(
             `Pointclouds`.
         TypeError: lengths or normals are not tensors.
 
-    Cost: at most that of two calls of `knn_points` with K = 1. Nothing waits for the device, but for weights without
-    normals: whether all are 0 decides what is returned.
+    Cost: at most that of two calls of `knn_points` with K = 1. Nothing waits for the device.
 
     Example:
         >>> x = torch.tensor([[[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]])
@@ -200,7 +199,7 @@ def chamfer_distance(
     sides = ((cloud_x, cloud_y), (cloud_y, cloud_x))[: len(matches)]
     cosines = [_normal_terms(*side, idx, abs_cosine) for side, (_, idx) in zip(sides, matches, strict=True)]
     normal_terms = [term for term in cosines if term is not None]
-    if not normal_terms and weights is not None and not bool(weights.any()):
+    if not normal_terms and weights is not None and at_hand(weights) and not bool(weights.any()):
         normal_terms = [0 * dists for dists, _ in matches]
     normals = _reduce(normal_terms, clouds, weights, batch_reduction, point_reduction) if normal_terms else None
     return distances, normals
@@ -301,7 +300,7 @@ def _cloud(name: str, points: Any, lengths: Tensor | None, normals: Tensor | Non
                 f"{_NAME}: {name}_lengths must be of shape ({n},), got {tuple(lengths.shape)}."
                 " Expected lengths to be of shape (N,)."
             )
-        if not lengths.is_cuda and bool(((lengths < 0) | (lengths > most)).any()):
+        if at_hand(lengths) and bool(((lengths < 0) | (lengths > most)).any()):
             raise ValueError(f"{_NAME}: {name}_lengths must be in [0, {most}], got {lengths.tolist()}")
     if normals is not None and normals.shape[:2] != points.shape[:2]:
         raise ValueError(
@@ -334,5 +333,5 @@ def _check_pair(x: _Cloud, y: _Cloud, weights: Tensor | None) -> None:
         return
     if weights.shape != (n,):
         raise ValueError(f"{_NAME}: weights must be of shape ({n},), got {tuple(weights.shape)}")
-    if not weights.is_cuda and bool((weights < 0).any()):
+    if at_hand(weights) and bool((weights < 0).any()):
         raise ValueError(f"{_NAME}: weights must be non-negative, got {weights.tolist()}")

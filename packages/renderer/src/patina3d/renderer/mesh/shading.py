@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
+from patina3d.core import at_hand
 from patina3d.ops.interp_face_attrs import interpolate_face_attributes
 from patina3d.renderer.lighting import AmbientLights, diffuse_and_specular
 from patina3d.renderer.mesh.textures import TexturesVertex
@@ -244,7 +245,7 @@ def _shaded(
     would make the host wait for M, and a compiled graph would depend on it.
     """
     pix_to_face, bary_coords = fragments.pix_to_face, fragments.bary_coords
-    if pix_to_face.is_cuda or torch.compiler.is_compiling():
+    if not at_hand(pix_to_face):
         points, normals = surface(pix_to_face, bary_coords).split(3, dim=-1)
         return illumination.colors(points, normals, texels)
     faces = pix_to_face.reshape(-1)

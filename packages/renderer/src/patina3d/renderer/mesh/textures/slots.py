@@ -6,6 +6,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from patina3d.core import at_hand
+
 __all__ = ["sample_occupied"]
 
 
@@ -30,7 +32,7 @@ def sample_occupied(pix_to_face: Tensor, sample: Callable[[Tensor], Tensor], *, 
                   [[0.]]]]])
     """
     faces = pix_to_face.reshape(-1)
-    if has_faces and (faces.is_cuda or torch.compiler.is_compiling()):
+    if has_faces and not at_hand(faces):
         values = sample(torch.arange(faces.numel(), device=faces.device))
         values = values.masked_fill((faces < 0).unsqueeze(-1), 0.0)
     else:
