@@ -7,7 +7,6 @@ mod support;
 
 use std::fmt::Debug;
 
-use patina3d_core::inverse::Inverse;
 use patina3d_core::launch::Params;
 use patina3d_core::{Device, Element};
 use patina3d_ops::mesh_face_areas_normals::{
@@ -83,23 +82,18 @@ fn agrees<T: Number>(seed: u64, v: usize, f: usize) {
 
 #[test]
 fn has_the_bits_of_the_cpu() {
-    for (seed, (v, f)) in (1..).zip([(1, 1), (3, 0), (5, 40), (300, 1000), (2047, 500), (2048, 500), (5000, 3000)]) {
+    for (seed, (v, f)) in
+        (1..).zip([(1, 1), (3, 0), (5, 40), (4, 3000), (300, 1000), (2047, 500), (2048, 500), (5000, 3000)])
+    {
         agrees::<f32>(seed, v, f);
         agrees::<f64>(seed, v, f);
     }
 }
 
 #[test]
-fn sums_over_more_tiles_than_a_block_has_threads() {
-    agrees::<f32>(99, 256 * 2048 + 5, 20);
-}
-
-#[test]
 fn the_params_have_one_layout() {
-    for (name, layout) in
-        [(Inverse::NAME, Inverse::layout()), (MeshFaceAreasNormalsParams::NAME, MeshFaceAreasNormalsParams::layout())]
-    {
-        let rust: Vec<_> = layout.into_iter().map(|(name, at)| (name.to_owned(), at)).collect();
-        assert_eq!(patina3d_emulator::layout(name).unwrap(), rust);
-    }
+    let layout = patina3d_emulator::layout(MeshFaceAreasNormalsParams::NAME).unwrap();
+    let rust: Vec<_> =
+        MeshFaceAreasNormalsParams::layout().into_iter().map(|(name, at)| (name.to_owned(), at)).collect();
+    assert_eq!(layout, rust);
 }

@@ -8,7 +8,7 @@ mod support;
 use patina3d_core::Gpu;
 use patina3d_core::launch::Params;
 use patina3d_core::scan::{self, Count, ScanParams};
-use support::{ORDERS, Random, emulated_gpu, pointer};
+use support::{ORDERS, Random, Sparse, emulated_end, emulated_gpu, pointer};
 
 const TILE: usize = 2048;
 const OF_ONE_BLOCK: usize = 8 * TILE;
@@ -63,4 +63,18 @@ fn counts_may_be_scanned_where_they_lie() {
             assert!(values == expected, "{count} {order:?}");
         }
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn more_counts_than_32_bits_can_number() {
+    let count = (1 << 32) + 100;
+    let (mut counts, mut out) = (Sparse::<u32>::new(count), Sparse::<u64>::new(count + 1));
+    let mut scratch = vec![0_u64; scan::bytes(count) / 8];
+    counts.end(3).copy_from_slice(&[7, u32::MAX, 5]);
+    emulated_end(ORDERS[0], 2);
+    let (from, to) = (pointer(counts.all_mut()), pointer(out.all_mut()));
+    scan::launch::<u32>(Gpu::Emulated, from, to, count, pointer(&mut scratch)).unwrap();
+    let sum = u64::from(u32::MAX);
+    assert_eq!(out.end(4), [0, 7, 7 + sum, 12 + sum]);
 }

@@ -8,7 +8,7 @@ mod support;
 use patina3d_core::launch::Params;
 use patina3d_core::sort::{self, Key, Pairs, SortParams, Values};
 use patina3d_core::{DevicePtr, Gpu};
-use support::{ORDERS, Random, emulated_gpu, pointer};
+use support::{ORDERS, Random, Sparse, emulated_end, emulated_gpu, pointer};
 
 const TILE: usize = 4096;
 
@@ -114,4 +114,23 @@ fn what_cannot_be_sorted_is_an_error() {
     assert!(launch((1 << 32) + 1, 32).unwrap_err().to_string().contains("cannot be numbered"));
     let wide = sort::launch::<u32, u64>(gpu, pairs, Values::Given, pairs, 1, 1, nothing).unwrap_err();
     assert!(wide.to_string().contains("no wider than keys"), "{wide}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn more_pairs_than_32_bits_can_number() {
+    // Of the tiles that run all keys are 1, of those that do not the counts stay 0.
+    let (count, ones) = ((1 << 32) + 100, 100 + 7 * TILE);
+    let [mut keys, mut values, mut sorted_keys, mut sorted_values] = [(); 4].map(|()| Sparse::<u64>::new(count));
+    let mut scratch = vec![0_u64; sort::bytes(count, 1) / 8];
+    keys.end(ones).fill(1);
+    emulated_end(ORDERS[0], 8);
+    let here = Pairs { keys: pointer(keys.all_mut()), values: pointer(values.all_mut()) };
+    let there = Pairs { keys: pointer(sorted_keys.all_mut()), values: pointer(sorted_values.all_mut()) };
+    let memory = pointer(&mut scratch);
+    let sorted = sort::launch::<u64, u64>(Gpu::Emulated, here, Values::Numbers, there, count, 1, memory).unwrap();
+    assert_eq!(sorted, there);
+    assert!(sorted_keys.all()[..ones].iter().all(|&key| key == 1));
+    let numbers = (count - ones) as u64..count as u64;
+    assert!(sorted_values.all()[..ones].iter().copied().eq(numbers));
 }

@@ -15,7 +15,10 @@ static EMULATE: AtomicBool = AtomicBool::new(false);
 
 /// Every module of kernels, for the load check.
 const MODULES: &[&Module] = &[
+    &patina3d_core::inverse::MODULE,
+    &patina3d_core::morton::MODULE,
     &patina3d_core::scan::MODULE,
+    &patina3d_core::segments::MODULE,
     &patina3d_core::sort::MODULE,
     &patina3d_ops::ball_query::MODULE,
     &patina3d_ops::chamfer::MODULE,

@@ -91,7 +91,7 @@ impl<S: Simd<Real = f32>, const D: usize> Visitor<S> for First<'_, S, D> {
         let mut distances = [0.0; WIDTH];
         let bits = self.query.below::<WIDTH, false>(self.simd, points, self.bound(), &mut distances);
         for lane in (0..WIDTH).filter(|lane| bits >> lane & 1 == 1) {
-            if distances[lane] < self.distance || (distances[lane] == self.distance && ids[lane] < self.number) {
+            if distances[lane] < self.distance || (distances[lane] <= self.distance && ids[lane] < self.number) {
                 (self.distance, self.number) = (distances[lane], ids[lane]);
             }
         }
@@ -115,7 +115,7 @@ impl Body<f32> for FindFirst<'_> {
 
 #[test]
 fn ties_that_come_too_late_are_passed_over() {
-    let one_place = [2.0; 3 * 10_000];
+    let one_place = vec![2.0; 3 * 10_000];
     assert_eq!(simd::dispatch(FindFirst(&PointTree::new(&one_place, 3, 1))), (0, 1));
     // Corners of a cube around the query, again and again: the first of each corner stands in another part of the tree.
     let corners: Vec<f32> =

@@ -30,10 +30,10 @@ fn forward(device: Device, x: &Inputs<'_>, dists: &mut [f32], idx: &mut [i64]) {
 }
 
 /// The gradient of `p1`.
-fn backward(device: Device, x: Inputs<'_>, idx: &[i64], grad: &[f32], of_p1: &mut [f32]) {
+fn backward(device: Device, x: &Inputs<'_>, idx: &[i64], grad: &[f32], of_p1: &mut [f32]) {
     let n = x.p1.shape()[0];
     let slots = [n, POINTS, K];
-    let grad = GradInputs { inputs: x, idx: tensor(idx, &slots, device), grad_dists: tensor(grad, &slots, device) };
+    let grad = GradInputs { inputs: *x, idx: tensor(idx, &slots, device), grad_dists: tensor(grad, &slots, device) };
     let mut gradients = Gradients {
         p1: Some(tensor_mut(of_p1, &[n, POINTS, D], device)),
         p2: None,
@@ -51,7 +51,7 @@ fn every_pair_and_the_gradient_of_queries() {
     let device = alone();
     let x = clouds(device, 1, &p1, &p2);
     forward(device, &x, &mut dists, &mut idx);
-    backward(device, x, &idx, &grad, &mut of_p1);
+    backward(device, &x, &idx, &grad, &mut of_p1);
 
     let n = WIDE / (POINTS * K) + 1;
     let (p1, p2, grad) = (batch(n, &p1), batch(n, &p2), batch(n, &grad));
@@ -60,7 +60,7 @@ fn every_pair_and_the_gradient_of_queries() {
     let device = end();
     let x = clouds(device, n, p1.all(), p2.all());
     forward(device, &x, wide_dists.all_mut(), wide_idx.all_mut());
-    backward(device, x, wide_idx.all(), grad.all(), wide_of_p1.all_mut());
+    backward(device, &x, wide_idx.all(), grad.all(), wide_of_p1.all_mut());
     assert_eq!(wide_dists.end(dists.len()), dists);
     assert_eq!(wide_idx.end(idx.len()), idx);
     assert_eq!(wide_of_p1.end(of_p1.len()), of_p1);

@@ -2,7 +2,7 @@
 // What the launcher hands to every kernel of chamfer.cu; cuda.rs declares the same struct. The gradient of one batch of
 // points, which are P, from both ways: what each chose among the other points, which are Q, and those that chose it.
 #pragma once
-#include "inverse.cuh"
+#include "inverse/inverse.cuh"
 
 struct ChamferParams {
     const void* points;            // (N, P, D)

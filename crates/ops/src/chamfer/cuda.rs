@@ -50,8 +50,9 @@ pub(super) fn forward(gpu: Gpu, x: &Inputs<'_>, sizes: Sizes, out: &mut Outputs<
 
 /// The sides take turns in the same memory.
 pub(super) fn scratch_bytes(sizes: Sizes) -> usize {
-    let Sizes { n, p1, p2, .. } = sizes;
-    Inverse::bytes(n * p1, n * p2).max(Inverse::bytes(n * p2, n * p1))
+    let Sizes { n, p1, p2, d } = sizes;
+    let row = d * size_of::<f64>();
+    Inverse::bytes(n * p1, n * p2, row).max(Inverse::bytes(n * p2, n * p1, row))
 }
 
 /// Each point sums over those that chose it, in order, and adds the term of its own choice.
@@ -74,7 +75,8 @@ pub(super) fn backward(gpu: Gpu, x: &GradInputs<'_>, sizes: Sizes, out: &mut Gra
     for (of, other, grad) in [(&of_x, &of_y, &out.x), (&of_y, &of_x, &out.y)] {
         let Some(grad) = grad else { continue };
         let (points, others) = (sizes.n * of.padded, sizes.n * other.padded);
-        let params = ChamferParams {
+        let row = sizes.d * size_of::<f64>();
+        let mut params = ChamferParams {
             points: of.points.device_ptr(),
             lengths: DevicePtr::of(of.lengths),
             idx: of.idx.device_ptr(),
@@ -84,7 +86,7 @@ pub(super) fn backward(gpu: Gpu, x: &GradInputs<'_>, sizes: Sizes, out: &mut Gra
             other_lengths: DevicePtr::of(other.lengths),
             other_idx: other.idx.device_ptr(),
             other_grad_dists: other.grad_dists.device_ptr(),
-            inverse: Inverse::new(out.scratch.device_ptr(), points),
+            inverse: Inverse::new(out.scratch.device_ptr(), points, others, sizes.d, row),
             n: sizes.n as i64,
             num_points: of.padded as i64,
             num_others: other.padded as i64,
@@ -95,9 +97,14 @@ pub(super) fn backward(gpu: Gpu, x: &GradInputs<'_>, sizes: Sizes, out: &mut Gra
             },
             reserved: 0,
         };
-        params.inverse.launch(gpu, &MODULE, "chamfer_backward", others, &params)?;
-        let kernel = format!("chamfer_backward_{}", inputs.x.dtype().suffix());
-        gpu.launch(&MODULE, &kernel, Grid::per_element(&kernel, points, THREADS)?, &params)?;
+        let dtype = inputs.x.dtype().suffix();
+        let kernel = "chamfer_backward_targets";
+        gpu.launch(&MODULE, kernel, Grid::per_element(kernel, others, THREADS)?, &params)?;
+        params.inverse = params.inverse.sorted(gpu)?;
+        let kernel = format!("chamfer_backward_chunks_{dtype}");
+        params.inverse.segments.launch_chunks(gpu, &MODULE, &kernel, &params)?;
+        let kernel = format!("chamfer_backward_{dtype}");
+        gpu.launch(&MODULE, &kernel, Grid::per_element(&kernel, points * sizes.d, THREADS)?, &params)?;
     }
     Ok(())
 }

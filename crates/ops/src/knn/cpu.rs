@@ -115,7 +115,9 @@ impl<T: Number> Block<'_, T> {
         let mut order = spatial_order(queries, d, QUERIES, 1);
         if order.len() < count {
             let mut rest = vec![true; count];
-            order.iter().for_each(|&query| rest[query as usize] = false);
+            for &query in &order {
+                rest[query as usize] = false;
+            }
             order.extend((0..count as u32).filter(|&query| rest[query as usize]));
         }
         let mut near = Vec::with_capacity(QUERIES * d);

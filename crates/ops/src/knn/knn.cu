@@ -157,31 +157,36 @@ __device__ void knn_backward_p1(const KnnParams& p) {
     }
 }
 
+// What the neighbours' queries bring to each point: entries are the pairs that chose it.
+template <typename T>
+struct PairRows : SumRows<T> {
+    const KnnParams& p;
+
+    __device__ explicit PairRows(const KnnParams& p) : p(p) {}
+    __device__ T row(int64_t target, int64_t entry, int64_t axis) const {
+        const int64_t pair = inverse_pair(p.inverse, entry);
+        const T query = static_cast<const T*>(p.p1)[pair / p.k * p.d + axis];
+        const T point = static_cast<const T*>(p.p2)[target * p.d + axis];
+        return -slope(p.norm, static_cast<const T*>(p.grad_dists)[pair], query - point);
+    }
+};
+
+// A thread a coordinate of a point.
 template <typename T>
 __device__ void knn_backward_p2(const KnnParams& p) {
-    const int64_t target = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-    if (target >= p.n * p.num_p2) return;
-    int64_t count;
-    const int64_t* slots = inverse_pairs(p.inverse, target, count);
-    const T* queries = static_cast<const T*>(p.p1);
-    const T* point = static_cast<const T*>(p.p2) + target * p.d;
-    const T* grad = static_cast<const T*>(p.grad_dists);
-    T* out = static_cast<T*>(p.grad_p2) + target * p.d;
-    for (int64_t axis = 0; axis < p.d; ++axis) {
-        T sum = 0;
-        for (int64_t i = 0; i < count; ++i) {
-            sum -= slope(p.norm, grad[slots[i]], queries[slots[i] / p.k * p.d + axis] - point[axis]);
-        }
-        out[axis] = sum;
-    }
+    const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+    if (i >= p.n * p.num_p2 * p.d) return;
+    static_cast<T*>(p.grad_p2)[i] = reduce_segment(p.inverse.segments, PairRows<T>(p), i / p.d, i % p.d);
 }
 
-// Calls `visit(target, pair)` for each neighbour of this thread's query.
-template <typename Visit>
-__device__ void for_each_pair(const KnnParams& p, Visit visit) {
+// Gives each slot of this thread's query the point that it names.
+__device__ void set_targets(const KnnParams& p) {
     const Query query(p);
-    for (int64_t pair = query.row * p.k; pair < query.row * p.k + query.slots; ++pair) {
-        if (is_point(p, p.idx[pair])) visit(query.cloud * p.num_p2 + p.idx[pair], pair);
+    if (query.row >= p.n * p.num_p1) return;
+    for (int64_t k = 0; k < p.k; ++k) {
+        const int64_t pair = query.row * p.k + k;
+        const bool names = k < query.slots && is_point(p, p.idx[pair]);
+        inverse_set(p.inverse, pair, names ? query.cloud * p.num_p2 + p.idx[pair] : -1);
     }
 }
 
@@ -233,12 +238,10 @@ extern "C" __global__ void knn_forward_tree_long_list_f64(const KnnParams p) {
 extern "C" __global__ void knn_backward_p1_f64(const KnnParams p) { knn_backward_p1<double>(p); }
 extern "C" __global__ void knn_backward_p2_f64(const KnnParams p) { knn_backward_p2<double>(p); }
 
-extern "C" __global__ void knn_backward_clear(const KnnParams p) { inverse_clear(p.inverse); }
-extern "C" __global__ void knn_backward_count(const KnnParams p) {
-    for_each_pair(p, [&](int64_t target, int64_t) { inverse_count(p.inverse, target); });
+extern "C" __global__ void knn_backward_targets(const KnnParams p) { set_targets(p); }
+extern "C" __global__ void knn_backward_chunks_f32(const KnnParams p) {
+    reduce_chunks(p.inverse.segments, PairRows<float>(p));
 }
-extern "C" __global__ void knn_backward_scan(const KnnParams p) { inverse_scan(p.inverse); }
-extern "C" __global__ void knn_backward_totals(const KnnParams p) { inverse_totals(p.inverse); }
-extern "C" __global__ void knn_backward_place(const KnnParams p) {
-    for_each_pair(p, [&](int64_t target, int64_t pair) { inverse_place(p.inverse, target, pair); });
+extern "C" __global__ void knn_backward_chunks_f64(const KnnParams p) {
+    reduce_chunks(p.inverse.segments, PairRows<double>(p));
 }

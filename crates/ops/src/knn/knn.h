@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the launcher hands to every kernel of knn.cu; cuda.rs declares the same struct.
 #pragma once
-#include "inverse.cuh"
+#include "inverse/inverse.cuh"
 #include "tree.cuh"
 
 struct KnnParams {

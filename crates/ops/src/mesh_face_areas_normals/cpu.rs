@@ -2,6 +2,7 @@
 //! One walk over the faces; backward one for each thread, which adds up what its vertices get.
 
 use patina3d_core::geometry::Vec3;
+use patina3d_core::segments::Sums;
 use patina3d_core::triangle::{Binary, Triangle};
 use patina3d_core::{Error, Result, Tensor, pool};
 
@@ -69,23 +70,27 @@ pub(super) fn backward<T: Binary>(
         // Each piece of the vertices looks at all faces and adds up its own, in ascending order: the same sum whatever the
         // number of pieces.
         let piece = sizes.v.div_ceil(threads).max(1);
-        pool::for_each_chunk(threads, grad_verts, piece, |number, sums| {
-            let first = number * piece;
-            sums.fill([T::ZERO; 3]);
+        pool::for_each_chunk(threads, grad_verts, piece, |i, sums| {
+            let first = i * piece;
+            let (number, mut sums) = (sums.len(), Sums::new(sums.as_flattened_mut(), 3));
             for (f, face) in faces.iter().enumerate() {
                 let places = face.map(|corner| (corner as usize).wrapping_sub(first));
-                if places.iter().all(|&place| place >= sums.len()) {
+                if places.iter().all(|&place| place >= number) {
                     continue;
                 }
                 let grad_area = grad_areas.map_or(T::ZERO, |grad| grad[f]);
                 let grad_normal = grad_normals.map_or([T::ZERO; 3], |grad| grad[f]);
                 let grads = triangle(verts, *face).backward(grad_area, grad_normal);
                 for (place, grad) in places.into_iter().zip(grads) {
-                    if let Some(sum) = sums.get_mut(place) {
-                        *sum = [sum[0] + grad[0], sum[1] + grad[1], sum[2] + grad[2]];
+                    if place < number {
+                        let sum = sums.of(place);
+                        for axis in 0..3 {
+                            sum[axis] = sum[axis] + grad[axis];
+                        }
                     }
                 }
             }
+            sums.finish();
         });
     });
     Ok(())

@@ -7,6 +7,8 @@ use patina3d_core::{DevicePtr, Gpu, Grid, Result};
 use super::{GradInputs, Gradients, Inputs, MODULE, Outputs, Sizes};
 
 const THREADS: u32 = 128;
+/// Bytes of the gradient that a corner brings, at most.
+const ROW: usize = 3 * size_of::<f64>();
 
 patina3d_core::shared_struct! {
     /// `mesh_face_areas_normals.h` says what each field is.
@@ -51,7 +53,7 @@ pub(super) fn forward(gpu: Gpu, x: &Inputs<'_>, sizes: Sizes, out: &mut Outputs<
 }
 
 pub(super) fn scratch_bytes(sizes: Sizes) -> usize {
-    Inverse::bytes(sizes.v, 3 * sizes.f)
+    Inverse::bytes(sizes.v, 3 * sizes.f, ROW)
 }
 
 pub(super) fn backward(gpu: Gpu, x: &GradInputs<'_>, sizes: Sizes, out: &mut Gradients<'_>) -> Result<()> {
@@ -59,8 +61,13 @@ pub(super) fn backward(gpu: Gpu, x: &GradInputs<'_>, sizes: Sizes, out: &mut Gra
     params.grad_areas = DevicePtr::of(x.grad_areas);
     params.grad_normals = DevicePtr::of(x.grad_normals);
     params.grad_verts = out.verts.device_ptr();
-    params.corners = Inverse::new(out.scratch.device_ptr(), sizes.v);
-    params.corners.launch(gpu, &MODULE, "mesh_face_areas_normals_backward", sizes.f, &params)?;
-    let kernel = format!("mesh_face_areas_normals_backward_sum_{}", x.inputs.verts.dtype().suffix());
+    params.corners = Inverse::new(out.scratch.device_ptr(), sizes.v, 3 * sizes.f, 1, ROW);
+    let dtype = x.inputs.verts.dtype().suffix();
+    let kernel = "mesh_face_areas_normals_backward_targets";
+    gpu.launch(&MODULE, kernel, Grid::per_element(kernel, sizes.f, THREADS)?, &params)?;
+    params.corners = params.corners.sorted(gpu)?;
+    let kernel = format!("mesh_face_areas_normals_backward_chunks_{dtype}");
+    params.corners.segments.launch_chunks(gpu, &MODULE, &kernel, &params)?;
+    let kernel = format!("mesh_face_areas_normals_backward_sum_{dtype}");
     gpu.launch(&MODULE, &kernel, Grid::per_element(&kernel, sizes.v, THREADS)?, &params)
 }

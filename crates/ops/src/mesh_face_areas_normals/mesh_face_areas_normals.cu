@@ -53,38 +53,51 @@ __device__ void forward(const Params& p) {
     store(p.normals, f, normal);
 }
 
+// What the corners bring to each vertex: entries are those at it.
+template <typename T>
+struct CornerRows {
+    using Row = Vec3<T>;
+    const Params& p;
+
+    __device__ explicit CornerRows(const Params& p) : p(p) {}
+    static __device__ Row nothing() { return {}; }
+    static __device__ Row join(Row a, Row b) { return plus(a, b); }
+    __device__ Row row(int64_t, int64_t entry, int64_t) const {
+        const int64_t corner = inverse_pair(p.corners, entry), f = corner / 3;
+        const T grad_area = p.grad_areas ? static_cast<const T*>(p.grad_areas)[f] : T(0);
+        const Vec3<T> grad_normal = p.grad_normals ? load<T>(p.grad_normals, f) : Vec3<T>{};
+        return load_triangle<T>(p, f).backward(grad_area, grad_normal, corner % 3);
+    }
+};
+
+// A thread a vertex.
 template <typename T>
 __device__ void backward_sum(const Params& p) {
     const int64_t vertex = this_thread();
     if (vertex >= p.v) return;
-    int64_t count;
-    const int64_t* corners = inverse_pairs(p.corners, vertex, count);
-    Vec3<T> sum = {};
-    for (int64_t i = 0; i < count; ++i) {
-        const int64_t f = corners[i] / 3;
-        const T grad_area = p.grad_areas ? static_cast<const T*>(p.grad_areas)[f] : T(0);
-        const Vec3<T> grad_normal = p.grad_normals ? load<T>(p.grad_normals, f) : Vec3<T>{};
-        sum = plus(sum, load_triangle<T>(p, f).backward(grad_area, grad_normal, corners[i] % 3));
+    store(p.grad_verts, vertex, reduce_segment(p.corners.segments, CornerRows<T>(p), vertex, 0));
+}
+
+// Gives the corners of this thread's face their vertices.
+__device__ void set_vertices(const Params& p) {
+    const int64_t f = this_thread();
+    if (f >= p.f) return;
+    const bool whole = is_whole(p, f);
+    for (int64_t corner = 3 * f; corner < 3 * f + 3; ++corner) {
+        inverse_set(p.corners, corner, whole ? p.faces[corner] : -1);
     }
-    store(p.grad_verts, vertex, sum);
 }
 
 }  // namespace
 
 extern "C" __global__ void mesh_face_areas_normals_forward_f32(const Params p) { forward<float>(p); }
 extern "C" __global__ void mesh_face_areas_normals_forward_f64(const Params p) { forward<double>(p); }
-extern "C" __global__ void mesh_face_areas_normals_backward_clear(const Params p) { inverse_clear(p.corners); }
-extern "C" __global__ void mesh_face_areas_normals_backward_count(const Params p) {
-    const int64_t f = this_thread();
-    if (f >= p.f || !is_whole(p, f)) return;
-    for (int64_t pair = 3 * f; pair < 3 * f + 3; ++pair) inverse_count(p.corners, p.faces[pair]);
+extern "C" __global__ void mesh_face_areas_normals_backward_targets(const Params p) { set_vertices(p); }
+extern "C" __global__ void mesh_face_areas_normals_backward_chunks_f32(const Params p) {
+    reduce_chunks(p.corners.segments, CornerRows<float>(p));
 }
-extern "C" __global__ void mesh_face_areas_normals_backward_scan(const Params p) { inverse_scan(p.corners); }
-extern "C" __global__ void mesh_face_areas_normals_backward_totals(const Params p) { inverse_totals(p.corners); }
-extern "C" __global__ void mesh_face_areas_normals_backward_place(const Params p) {
-    const int64_t f = this_thread();
-    if (f >= p.f || !is_whole(p, f)) return;
-    for (int64_t pair = 3 * f; pair < 3 * f + 3; ++pair) inverse_place(p.corners, p.faces[pair], pair);
+extern "C" __global__ void mesh_face_areas_normals_backward_chunks_f64(const Params p) {
+    reduce_chunks(p.corners.segments, CornerRows<double>(p));
 }
 extern "C" __global__ void mesh_face_areas_normals_backward_sum_f32(const Params p) { backward_sum<float>(p); }
 extern "C" __global__ void mesh_face_areas_normals_backward_sum_f64(const Params p) { backward_sum<double>(p); }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the launcher hands to every kernel of mesh_face_areas_normals.cu; cuda.rs declares the same struct.
 #pragma once
-#include "inverse.cuh"
+#include "inverse/inverse.cuh"
 
 struct MeshFaceAreasNormalsParams {
     const void* verts;         // (V, 3)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Gradients: each piece of a cloud gathers the terms of the points that chose one of its own, then adds its own choices.
 
+use patina3d_core::segments::Sums;
 use patina3d_core::{Result, pool};
 
 use super::super::{GradInputs, Gradients, Sizes};
@@ -89,22 +90,23 @@ impl<T: Number> Piece<'_, T> {
     fn add_up<const D: usize>(&mut self, norm: Norm, d: usize) {
         let d = if D == 0 { d } else { D };
         let Self { of, other, cloud, first, .. } = *self;
-        self.grad.fill(T::ZERO);
+        let start = cloud * of.padded + first;
+        let own = &of.points[start * d..][..self.grad.len()];
+        let mut sums = Sums::new(self.grad, d);
         if of.lengths[cloud] == 0 || other.lengths[cloud] == 0 {
             return;
         }
-        let start = cloud * of.padded + first;
-        let own = &of.points[start * d..][..self.grad.len()];
         for (row, chosen) in other.choices(cloud) {
             let target = chosen.wrapping_sub(first);
             if target < own.len() / d {
                 let (point, chooser) = (&own[target * d..][..d], &other.points[row * d..][..d]);
-                let grad = &mut self.grad[target * d..][..d];
+                let grad = &mut sums.of(target)[..d];
                 for axis in 0..d {
                     grad[axis] = grad[axis] - slope(norm, other.grad_dists[row], chooser[axis] - point[axis]);
                 }
             }
         }
+        sums.finish();
         for (i, (point, grad)) in own.chunks_exact(d).zip(self.grad.chunks_exact_mut(d)).enumerate() {
             let chosen = of.idx[start + i] as usize;
             if first + i < of.lengths[cloud] && chosen < other.padded {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Gradients: each query gathers its own pairs, each piece of the second cloud those that chose it.
 
+use patina3d_core::segments::Sums;
 use patina3d_core::{Result, pool};
 
 use super::super::{GradInputs, Gradients, Norm, Sizes};
@@ -55,20 +56,21 @@ pub(in super::super) fn backward<T: Number>(
         pool::for_each_chunk(threads, &mut work, 1, |_, work| {
             let (cloud, first, out) = &mut work[0];
             let (first, number) = (*first, out.len() / d);
-            out.fill(T::ZERO);
+            let mut sums = Sums::new(out, d);
             let slots = k.min(lengths2[*cloud]);
             for row in *cloud * p1..*cloud * p1 + lengths1[*cloud] {
                 for slot in row * k..row * k + slots {
                     let target = (idx[slot] as usize).wrapping_sub(first);
                     if target < number {
                         let point = &points[(*cloud * p2 + first + target) * d..];
+                        let sum = sums.of(target);
                         for axis in 0..d {
-                            let slope = slope(norm, grad[slot], queries[row * d + axis] - point[axis]);
-                            out[target * d + axis] = out[target * d + axis] - slope;
+                            sum[axis] = sum[axis] - slope(norm, grad[slot], queries[row * d + axis] - point[axis]);
                         }
                     }
                 }
             }
+            sums.finish();
         });
     });
     Ok(())
