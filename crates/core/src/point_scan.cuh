@@ -14,12 +14,15 @@ __device__ T distance(int norm, int64_t dimension, const T* a, const T* b) {
 struct ScanRow {
     int64_t cloud, i, row;
 
-    __device__ explicit ScanRow(int64_t padded) {
-        const int64_t blocks_per_cloud = (padded + blockDim.x - 1) / blockDim.x;
-        cloud = blockIdx.x / blocks_per_cloud;
-        i = (blockIdx.x % blocks_per_cloud) * blockDim.x + threadIdx.x;
+    // `block` is the number of this block among those for the batch.
+    __device__ explicit ScanRow(int64_t padded, int64_t block = blockIdx.x) {
+        const int64_t blocks = blocks_per_cloud(padded);
+        cloud = block / blocks;
+        i = (block % blocks) * blockDim.x + threadIdx.x;
         row = cloud * padded + i;
     }
+
+    static __device__ int64_t blocks_per_cloud(int64_t padded) { return (padded + blockDim.x - 1) / blockDim.x; }
 };
 
 // Calls `take(distance, j)` for the points of a cloud in order, while it returns true and for threads that want any; all

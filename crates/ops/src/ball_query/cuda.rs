@@ -6,7 +6,7 @@ use patina3d_core::{DevicePtr, Gpu, Grid, Result, TensorMut};
 
 use super::{Inputs, MODULE, Order, Outputs, Sizes};
 use crate::knn;
-use crate::knn::cuda::{Descent, THREADS, TREE_LISTS, list, tiled};
+use crate::knn::cuda::{Descent, Memory, THREADS, TREE_LISTS, list, tiled};
 
 patina3d_core::shared_struct! {
     /// `ball_query.h` says what each field is.
@@ -32,7 +32,7 @@ patina3d_core::shared_struct! {
 pub(super) fn forward(gpu: Gpu, x: &Inputs<'_>, sizes: Sizes, out: &mut Outputs<'_>) -> Result<()> {
     let [dists, idx, scratch] = [&out.dists, &out.idx, &out.scratch].map(TensorMut::device_ptr);
     match x.order {
-        Order::Nearest => knn::cuda::forward(gpu, &x.neighbours(), sizes, Some(x.limit()), dists, idx, scratch),
+        Order::Nearest => knn::cuda::forward(gpu, &x.neighbours(), sizes, Some(x.limit()), [dists, idx, scratch]),
         Order::Index => first(gpu, x, sizes, [dists, idx, scratch]),
     }
 }
@@ -59,13 +59,14 @@ fn first(gpu: Gpu, x: &Inputs<'_>, sizes: Sizes, [dists, idx, scratch]: [DeviceP
         tile: 0,
         limit: x.limit(),
     };
-    if let Some(descent) = Descent::new(&x.neighbours(), sizes)? {
-        (params.tree, params.order) = descent.prepare(gpu, scratch)?;
+    let descent = Descent::new(&x.neighbours(), sizes)?;
+    if let Some(descent) = &descent {
+        (params.tree, params.order) = descent.prepare(gpu, &mut Memory::new(scratch, [descent]))?;
         let kernel = format!("ball_query_forward_tree_{}_{dtype}", list(&TREE_LISTS, sizes.k));
         return gpu.launch(&MODULE, &kernel, Grid::per_element(&kernel, sizes.n * sizes.p1, THREADS)?, &params);
     }
     let kernel = format!("ball_query_forward_{dtype}");
-    let (grid, tile) = tiled(&kernel, sizes, bytes)?;
+    let (grid, tile) = tiled(&kernel, &[sizes], bytes)?;
     params.tile = tile;
     gpu.launch(&MODULE, &kernel, grid, &params)
 }

@@ -1,49 +1,90 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The search of [`crate::knn`] for either way; grid, block and arguments of the gradients.
+//! Grid, block, arguments; down trees, the searches of [`crate::knn`].
 
 use patina3d_core::inverse::Inverse;
 use patina3d_core::{DevicePtr, Gpu, Grid, Result, Tensor, TensorMut};
 
 use super::{GradInputs, Gradients, Inputs, MODULE, Outputs, Sizes};
+use crate::knn::cuda::{Descent, Memory, THREADS, tiled};
 use crate::knn::{self, Norm};
 
-const THREADS: u32 = 128;
+patina3d_core::shared_struct! {
+    /// `chamfer.h` says what each field is.
+    pub struct ChamferSide {
+        pub points: DevicePtr,
+        pub lengths: DevicePtr,
+        pub idx: DevicePtr,
+        pub dists: DevicePtr,
+        pub num_points: i64,
+    }
+}
 
 patina3d_core::shared_struct! {
     /// `chamfer.h` says what each field is.
     pub struct ChamferParams {
-        pub points: DevicePtr,
-        pub lengths: DevicePtr,
-        pub idx: DevicePtr,
-        pub grad_dists: DevicePtr,
+        pub side: ChamferSide,
+        pub other: ChamferSide,
         pub grad: DevicePtr,
-        pub others: DevicePtr,
-        pub other_lengths: DevicePtr,
-        pub other_idx: DevicePtr,
-        pub other_grad_dists: DevicePtr,
         pub inverse: Inverse,
         pub n: i64,
-        pub num_points: i64,
-        pub num_others: i64,
         pub d: i64,
+        pub tile: i64,
         pub norm: i32,
         pub reserved: i32,
     }
 }
 
-/// Either way takes its turn in the same memory.
-pub(super) fn forward_scratch_bytes(x: &Inputs<'_>, sizes: Sizes) -> Result<usize> {
-    let mut most = 0;
-    for (way, sizes) in x.ways().iter().zip(sizes.ways()) {
-        most = most.max(knn::cuda::forward_scratch_bytes(way, sizes)?);
+impl ChamferParams {
+    /// Of x and y, whose distances (or their gradients) and indices these are.
+    fn new(x: &Inputs<'_>, sizes: Sizes, [of_x, of_y]: [[DevicePtr; 2]; 2]) -> Self {
+        let side = |points: Tensor<'_>, lengths, [dists, idx]: [DevicePtr; 2], padded: usize| ChamferSide {
+            points: points.device_ptr(),
+            lengths: DevicePtr::of(lengths),
+            idx,
+            dists,
+            num_points: padded as i64,
+        };
+        Self {
+            side: side(x.x, x.x_lengths, of_x, sizes.p1),
+            other: side(x.y, x.y_lengths, of_y, sizes.p2),
+            grad: DevicePtr::default(),
+            inverse: Inverse::default(),
+            n: sizes.n as i64,
+            d: sizes.d as i64,
+            tile: 0,
+            norm: match x.norm {
+                Norm::L1 => 1,
+                Norm::SquaredL2 => 2,
+            },
+            reserved: 0,
+        }
     }
-    Ok(most)
 }
 
+/// Of either way; nothing where brute force is quicker.
+fn descents<'a>(x: &Inputs<'a>, sizes: Sizes) -> Result<[Option<Descent<'a>>; 2]> {
+    let ([from_x, from_y], [sizes_x, sizes_y]) = (x.ways(), sizes.ways());
+    Ok([Descent::new(&from_x, sizes_x)?, Descent::new(&from_y, sizes_y)?])
+}
+
+pub(super) fn forward_scratch_bytes(x: &Inputs<'_>, sizes: Sizes) -> Result<usize> {
+    Ok(Memory::bytes(descents(x, sizes)?.iter().flatten()))
+}
+
+/// By brute force both ways in one launch. Down trees one way after the other; the order that a cloud's tree is built in
+/// is that of its points as queries.
 pub(super) fn forward(gpu: Gpu, x: &Inputs<'_>, sizes: Sizes, out: &mut Outputs<'_>) -> Result<()> {
-    for ((way, sizes), nearest) in x.ways().iter().zip(sizes.ways()).zip([&out.x, &out.y]) {
-        let [dists, idx, scratch] = [&nearest.dists, &nearest.idx, &out.scratch].map(TensorMut::device_ptr);
-        knn::cuda::forward(gpu, way, sizes, None, dists, idx, scratch)?;
+    let found = [&out.x, &out.y].map(|nearest| [&nearest.dists, &nearest.idx].map(TensorMut::device_ptr));
+    let descents = descents(x, sizes)?;
+    if descents.iter().all(Option::is_none) {
+        let (dtype, bytes) = (x.x.dtype().suffix(), x.x.dtype().bytes());
+        let kernel = format!("chamfer_forward_{dtype}");
+        let (grid, tile) = tiled(&kernel, &sizes.ways(), bytes)?;
+        return gpu.launch(&MODULE, &kernel, grid, &ChamferParams { tile, ..ChamferParams::new(x, sizes, found) });
+    }
+    let mut memory = Memory::new(out.scratch.device_ptr(), descents.iter().flatten());
+    for (((way, sizes), found), descent) in x.ways().iter().zip(sizes.ways()).zip(found).zip(&descents) {
+        knn::cuda::search(gpu, way, sizes, None, found, descent.as_ref(), &mut memory)?;
     }
     Ok(())
 }
@@ -57,47 +98,17 @@ pub(super) fn scratch_bytes(sizes: Sizes) -> usize {
 
 /// Each point sums over those that chose it, in order, and adds the term of its own choice.
 pub(super) fn backward(gpu: Gpu, x: &GradInputs<'_>, sizes: Sizes, out: &mut Gradients<'_>) -> Result<()> {
-    let inputs = &x.inputs;
-    let of_x = Side {
-        points: inputs.x,
-        lengths: inputs.x_lengths,
-        idx: x.idx_x,
-        grad_dists: x.grad_dists_x,
-        padded: sizes.p1,
-    };
-    let of_y = Side {
-        points: inputs.y,
-        lengths: inputs.y_lengths,
-        idx: x.idx_y,
-        grad_dists: x.grad_dists_y,
-        padded: sizes.p2,
-    };
-    for (of, other, grad) in [(&of_x, &of_y, &out.x), (&of_y, &of_x, &out.y)] {
+    let of_x = [x.grad_dists_x, x.idx_x].map(|tensor| tensor.device_ptr());
+    let of_y = [x.grad_dists_y, x.idx_y].map(|tensor| tensor.device_ptr());
+    let both = ChamferParams::new(&x.inputs, sizes, [of_x, of_y]);
+    let (p1, p2) = (sizes.n * sizes.p1, sizes.n * sizes.p2);
+    for (side, other, grad, points, others) in
+        [(both.side, both.other, &out.x, p1, p2), (both.other, both.side, &out.y, p2, p1)]
+    {
         let Some(grad) = grad else { continue };
-        let (points, others) = (sizes.n * of.padded, sizes.n * other.padded);
-        let row = sizes.d * size_of::<f64>();
-        let mut params = ChamferParams {
-            points: of.points.device_ptr(),
-            lengths: DevicePtr::of(of.lengths),
-            idx: of.idx.device_ptr(),
-            grad_dists: of.grad_dists.device_ptr(),
-            grad: grad.device_ptr(),
-            others: other.points.device_ptr(),
-            other_lengths: DevicePtr::of(other.lengths),
-            other_idx: other.idx.device_ptr(),
-            other_grad_dists: other.grad_dists.device_ptr(),
-            inverse: Inverse::new(out.scratch.device_ptr(), points, others, sizes.d, row),
-            n: sizes.n as i64,
-            num_points: of.padded as i64,
-            num_others: other.padded as i64,
-            d: sizes.d as i64,
-            norm: match inputs.norm {
-                Norm::L1 => 1,
-                Norm::SquaredL2 => 2,
-            },
-            reserved: 0,
-        };
-        let dtype = inputs.x.dtype().suffix();
+        let inverse = Inverse::new(out.scratch.device_ptr(), points, others, sizes.d, sizes.d * size_of::<f64>());
+        let mut params = ChamferParams { side, other, grad: grad.device_ptr(), inverse, ..both };
+        let dtype = x.inputs.x.dtype().suffix();
         let kernel = "chamfer_backward_targets";
         gpu.launch(&MODULE, kernel, Grid::per_element(kernel, others, THREADS)?, &params)?;
         params.inverse = params.inverse.sorted(gpu)?;
@@ -107,13 +118,4 @@ pub(super) fn backward(gpu: Gpu, x: &GradInputs<'_>, sizes: Sizes, out: &mut Gra
         gpu.launch(&MODULE, &kernel, Grid::per_element(&kernel, points * sizes.d, THREADS)?, &params)?;
     }
     Ok(())
-}
-
-/// One of the two batches.
-struct Side<'a> {
-    points: Tensor<'a>,
-    lengths: Option<Tensor<'a>>,
-    idx: Tensor<'a>,
-    grad_dists: Tensor<'a>,
-    padded: usize,
 }

@@ -201,4 +201,4 @@ pub fn backward(x: &GradInputs<'_>, out: &mut Gradients<'_>) -> Result<()> {
 /// The kernels.
 pub static MODULE: Module = patina3d_core::module!("chamfer");
 
-pub use cuda::ChamferParams;
+pub use cuda::{ChamferParams, ChamferSide};

@@ -6,7 +6,7 @@ use patina3d_core::tree::DeviceTree;
 use patina3d_core::{DevicePtr, Gpu, Grid, Result};
 
 use super::{GradInputs, Gradients, Inputs, MODULE, Norm, Sizes, kept_tree_is_quicker};
-use crate::point_index::{Batch, Checked};
+use crate::point_index::{Batch, Checked, Orders};
 
 pub(crate) const THREADS: u32 = 128;
 /// Bytes of p2 that a block keeps on chip.
@@ -81,11 +81,13 @@ impl KnnParams {
     }
 }
 
-/// One thread a query, and a tile of p2 on chip; how many points that is.
-pub(crate) fn tiled(kernel: &str, sizes: Sizes, bytes: usize) -> Result<(Grid, i64)> {
-    let tile = (TILE_BYTES / (bytes * sizes.d)).min(512);
-    let grid = Grid::of_blocks(kernel, [sizes.p1.div_ceil(THREADS as usize) * sizes.n, 1, 1], THREADS)?;
-    Ok((grid.with_shared(tile * sizes.d * bytes), tile as i64))
+/// One thread a query of each search, and a tile of the other cloud on chip; how many points that is.
+pub(crate) fn tiled(kernel: &str, searches: &[Sizes], bytes: usize) -> Result<(Grid, i64)> {
+    let d = searches.first().map_or(1, |sizes| sizes.d);
+    let tile = (TILE_BYTES / (bytes * d)).min(512);
+    let blocks = searches.iter().map(|sizes| sizes.p1.div_ceil(THREADS as usize) * sizes.n).sum();
+    let grid = Grid::of_blocks(kernel, [blocks, 1, 1], THREADS)?;
+    Ok((grid.with_shared(tile * d * bytes), tile as i64))
 }
 
 /// What a search down a tree needs.
@@ -112,32 +114,52 @@ impl<'a> Descent<'a> {
         Ok(Some(Self { kept, points: Batch::new(&x.p2, x.lengths2), queries }))
     }
 
-    /// Bytes of the trees to be built; then both orders take turns in the same memory.
-    fn scratch_bytes(&self) -> [usize; 2] {
-        let of_queries = self.queries.as_ref().map_or(0, Batch::scratch_bytes);
-        if self.kept.is_some() {
-            return [0, of_queries];
-        }
-        [self.points.tree_bytes(), self.points.scratch_bytes().max(of_queries)]
+    /// Bytes of the trees to be built.
+    fn tree_bytes(&self) -> usize {
+        if self.kept.is_some() { 0 } else { self.points.tree_bytes() }
+    }
+
+    /// What is to be sorted.
+    fn batches(&self) -> impl Iterator<Item = Batch> {
+        self.kept.is_none().then_some(self.points).into_iter().chain(self.queries)
     }
 
     /// The trees, and the order of the queries if they have one.
-    pub(crate) fn prepare(&self, gpu: Gpu, scratch: DevicePtr) -> Result<(DeviceTree, DevicePtr)> {
-        let rest = scratch.after(self.scratch_bytes()[0]);
+    pub(crate) fn prepare(&self, gpu: Gpu, memory: &mut Memory) -> Result<(DeviceTree, DevicePtr)> {
         let tree = if let Some(trees) = &self.kept {
             trees.on_device()
         } else {
-            let tree = self.points.trees_in(scratch);
-            self.points.build(gpu, tree, rest)?;
+            let tree = self.points.trees_in(memory.trees);
+            self.points.build(gpu, tree, memory.orders.of(gpu, self.points)?)?;
             tree
         };
-        let order = self.queries.as_ref().map_or(Ok(DevicePtr::default()), |queries| queries.order(gpu, rest))?;
+        let order = self.queries.map_or(Ok(DevicePtr::default()), |queries| memory.orders.of(gpu, queries))?;
         Ok((tree, order))
     }
 }
 
+/// Memory for descents one after the other: the trees of each in the place of the last one's, and the order of each batch.
+pub(crate) struct Memory {
+    trees: DevicePtr,
+    orders: Orders,
+}
+
+impl Memory {
+    pub(crate) fn new<'a>(scratch: DevicePtr, descents: impl IntoIterator<Item = &'a Descent<'a>>) -> Self {
+        Self { trees: scratch, orders: Orders::new(scratch.after(most_tree_bytes(descents))) }
+    }
+
+    pub(crate) fn bytes<'a>(descents: impl IntoIterator<Item = &'a Descent<'a>> + Clone) -> usize {
+        most_tree_bytes(descents.clone()) + Orders::bytes(descents.into_iter().flat_map(Descent::batches))
+    }
+}
+
+fn most_tree_bytes<'a>(descents: impl IntoIterator<Item = &'a Descent<'a>>) -> usize {
+    descents.into_iter().map(Descent::tree_bytes).max().unwrap_or(0)
+}
+
 pub(crate) fn forward_scratch_bytes(x: &Inputs<'_>, sizes: Sizes) -> Result<usize> {
-    Ok(Descent::new(x, sizes)?.map_or(0, |descent| descent.scratch_bytes().iter().sum()))
+    Ok(Memory::bytes(&Descent::new(x, sizes)?))
 }
 
 /// Fills `dists` and `idx`, (N, P1, K). Only distances below `within` count, if there is such a limit; slots without a
@@ -147,9 +169,22 @@ pub(crate) fn forward(
     x: &Inputs<'_>,
     sizes: Sizes,
     within: Option<f64>,
-    dists: DevicePtr,
-    idx: DevicePtr,
-    scratch: DevicePtr,
+    [dists, idx, scratch]: [DevicePtr; 3],
+) -> Result<()> {
+    let descent = Descent::new(x, sizes)?;
+    let mut memory = Memory::new(scratch, &descent);
+    search(gpu, x, sizes, within, [dists, idx], descent.as_ref(), &mut memory)
+}
+
+/// [`forward`] down trees or, without, by brute force.
+pub(crate) fn search(
+    gpu: Gpu,
+    x: &Inputs<'_>,
+    sizes: Sizes,
+    within: Option<f64>,
+    [dists, idx]: [DevicePtr; 2],
+    descent: Option<&Descent<'_>>,
+    memory: &mut Memory,
 ) -> Result<()> {
     if sizes.k == 0 {
         return Ok(());
@@ -160,13 +195,13 @@ pub(crate) fn forward(
     params.idx = idx;
     params.limit = within.unwrap_or(f64::INFINITY);
     params.limited = i32::from(within.is_some());
-    if let Some(descent) = Descent::new(x, sizes)? {
-        (params.tree, params.order) = descent.prepare(gpu, scratch)?;
+    if let Some(descent) = descent {
+        (params.tree, params.order) = descent.prepare(gpu, memory)?;
         let kernel = format!("knn_forward_tree_{}_{dtype}", list(&TREE_LISTS, sizes.k));
         return gpu.launch(&MODULE, &kernel, Grid::per_element(&kernel, sizes.n * sizes.p1, THREADS)?, &params);
     }
     let kernel = format!("knn_forward_{}_{dtype}", list(&LISTS, sizes.k));
-    let (grid, tile) = tiled(&kernel, sizes, bytes)?;
+    let (grid, tile) = tiled(&kernel, &[sizes], bytes)?;
     params.tile = tile;
     gpu.launch(&MODULE, &kernel, grid, &params)
 }

@@ -236,7 +236,7 @@ pub fn forward(x: &Inputs<'_>, out: &mut Outputs<'_>) -> Result<()> {
         },
         Device::Gpu(gpu) => {
             let [dists, idx, scratch] = [&out.dists, &out.idx, &out.scratch].map(TensorMut::device_ptr);
-            cuda::forward(gpu, x, sizes, None, dists, idx, scratch)
+            cuda::forward(gpu, x, sizes, None, [dists, idx, scratch])
         }
     }
 }

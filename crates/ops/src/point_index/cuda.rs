@@ -35,7 +35,7 @@ patina3d_core::shared_struct! {
 }
 
 /// A padded batch of clouds on a device.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Batch {
     points: DevicePtr,
     lengths: DevicePtr,
@@ -84,7 +84,7 @@ impl Batch {
         })
     }
 
-    /// Bytes of scratch memory for [`Self::order`] and [`Self::build`].
+    /// Bytes of scratch memory for [`Self::order`].
     pub(crate) fn scratch_bytes(&self) -> usize {
         self.places()[5]
     }
@@ -126,12 +126,9 @@ impl Batch {
         Ok(sort(gpu, pairs, Values::Numbers, other, rows, self.bits(), sorting)?.values)
     }
 
-    /// Fills trees.
-    pub(crate) fn build(&self, gpu: Gpu, tree: DeviceTree, scratch: DevicePtr) -> Result<()> {
-        if tree.leaves == 0 {
-            return Ok(());
-        }
-        let mut params = PointIndexParams { order: self.order(gpu, scratch)?, tree, ..self.params() };
+    /// Fills trees with the points in this [`Self::order`].
+    pub(crate) fn build(&self, gpu: Gpu, tree: DeviceTree, order: DevicePtr) -> Result<()> {
+        let mut params = PointIndexParams { order, tree, ..self.params() };
         let (layout, width) = (Layout::new(self.p, self.d), patina3d_core::tree::WIDTH);
         launch(gpu, &format!("leaves_{}", self.dtype.suffix()), self.n * layout.leaves() * width, &params)?;
         for level in (0..layout.levels()).rev() {
@@ -160,6 +157,41 @@ impl Batch {
     }
 }
 
+/// The orders of the batches of some searches: each batch is sorted once, be it for its tree or as queries.
+pub(crate) struct Orders {
+    known: Vec<(Batch, DevicePtr)>,
+    free: DevicePtr,
+}
+
+impl Orders {
+    /// With this much memory for the orders to come: [`Self::bytes`] of all their batches.
+    pub(crate) fn new(scratch: DevicePtr) -> Self {
+        Self { known: Vec::new(), free: scratch }
+    }
+
+    /// Bytes of scratch memory for the orders of these batches.
+    pub(crate) fn bytes(batches: impl IntoIterator<Item = Batch>) -> usize {
+        let mut known = Vec::new();
+        for batch in batches {
+            if !known.contains(&batch) {
+                known.push(batch);
+            }
+        }
+        known.iter().map(Batch::scratch_bytes).sum()
+    }
+
+    /// [`Batch::order`].
+    pub(crate) fn of(&mut self, gpu: Gpu, batch: Batch) -> Result<DevicePtr> {
+        if let Some(&(_, order)) = self.known.iter().find(|(known, _)| *known == batch) {
+            return Ok(order);
+        }
+        let order = batch.order(gpu, self.free)?;
+        self.free = self.free.after(batch.scratch_bytes());
+        self.known.push((batch, order));
+        Ok(order)
+    }
+}
+
 fn launch(gpu: Gpu, pass: &str, threads: usize, params: &PointIndexParams) -> Result<()> {
     let kernel = format!("point_index_{pass}");
     gpu.launch(&MODULE, &kernel, Grid::per_element(&kernel, threads, THREADS)?, params)
@@ -167,5 +199,9 @@ fn launch(gpu: Gpu, pass: &str, threads: usize, params: &PointIndexParams) -> Re
 
 pub(super) fn forward(gpu: Gpu, x: &Inputs<'_>, out: &mut Outputs<'_>, layout: &Layout) -> Result<()> {
     let tree = DeviceTree::new(layout, out.leaves.device_ptr(), out.boxes.device_ptr(), out.ids.device_ptr());
-    Batch::new(&x.points, x.lengths).build(gpu, tree, out.scratch.device_ptr())
+    if tree.leaves == 0 {
+        return Ok(());
+    }
+    let batch = Batch::new(&x.points, x.lengths);
+    batch.build(gpu, tree, batch.order(gpu, out.scratch.device_ptr())?)
 }

@@ -152,5 +152,5 @@ pub fn forward(x: &Inputs<'_>, out: &mut Outputs<'_>) -> Result<()> {
 /// The kernels.
 pub static MODULE: Module = patina3d_core::module!("point_index");
 
-pub(crate) use cuda::Batch;
 pub use cuda::PointIndexParams;
+pub(crate) use cuda::{Batch, Orders};
