@@ -16,6 +16,7 @@ pub mod geometry;
 pub mod inverse;
 pub mod launch;
 pub mod morton;
+pub mod order;
 pub mod philox;
 pub mod pool;
 pub mod scan;

@@ -81,6 +81,73 @@ impl<T: Scalar + Vectorised> Tree<'_, T> {
         }
     }
 
+    /// Appends the numbers of the points that may be at a distance below `bound`, by squares, from a point of a box: of
+    /// those that are, and of few others. False if there were more than `most`: then not all are there. `D` is the dimension,
+    /// or 0 where it is only known at run time.
+    #[inline(always)]
+    pub fn near<S: Simd<Real = T>, const D: usize>(
+        &self,
+        simd: S,
+        [low, high]: [&[T]; 2],
+        bound: T,
+        most: usize,
+        numbers: &mut Vec<u32>,
+    ) -> bool {
+        if self.layout.leaves == 0 {
+            return true;
+        }
+        let (low, high) = (Query::<S, D>::new(simd, low), Query::<S, D>::new(simd, high));
+        let sides = [&low, &high];
+        let mut distances = [T::INFINITY; WIDTH];
+        let mut nodes = [0_usize; MOST_LEVELS];
+        let mut pending = [0_u32; MOST_LEVELS];
+        let mut level = 0;
+        loop {
+            let boxes = self.node(level, nodes[level]);
+            between_boxes::<S, D, false>(simd, sides, boxes.split_at(boxes.len() / 2), &mut distances);
+            pending[level] = below(simd, &distances, bound);
+            if level + 1 == self.layout.levels {
+                while pending[level] != 0 {
+                    let leaf = nodes[level] * WIDTH + pending[level].trailing_zeros() as usize;
+                    pending[level] &= pending[level] - 1;
+                    let points = self.points_of(leaf);
+                    between_boxes::<S, D, false>(simd, sides, (points, points), &mut distances);
+                    let mut bits = below(simd, &distances, bound);
+                    if numbers.len() + bits.count_ones() as usize > most {
+                        return false;
+                    }
+                    while bits != 0 {
+                        numbers.push(self.numbers_of(leaf)[bits.trailing_zeros() as usize % WIDTH]);
+                        bits &= bits - 1;
+                    }
+                }
+            }
+            while pending[level] == 0 {
+                if level == 0 {
+                    return true;
+                }
+                level -= 1;
+            }
+            let child = pending[level].trailing_zeros() as usize;
+            pending[level] &= pending[level] - 1;
+            nodes[level + 1] = nodes[level] * WIDTH + child;
+            level += 1;
+        }
+    }
+
+    /// The coordinates of the points of a leaf, axis by axis.
+    #[inline(always)]
+    fn points_of(&self, leaf: usize) -> &[T] {
+        let size = WIDTH * self.layout.d;
+        &self.points[leaf * size..][..size]
+    }
+
+    /// The numbers of the points of a leaf; `u32::MAX` where there is none.
+    #[inline(always)]
+    fn numbers_of(&self, leaf: usize) -> &[u32] {
+        &self.ids[(self.layout.nodes + leaf) * WIDTH..][..WIDTH]
+    }
+
     /// The boxes of a node.
     #[inline(always)]
     fn node(&self, level: usize, node: usize) -> &[T] {
@@ -117,9 +184,8 @@ impl<T: Scalar + Vectorised> Tree<'_, T> {
 
     #[inline(always)]
     fn show<S: Simd<Real = T>, V: Visitor<S>>(&self, leaf: usize, visitor: &mut V) {
-        let size = WIDTH * self.layout.d;
-        if let Some(ids) = self.ids[(self.layout.nodes + leaf) * WIDTH..].first_chunk() {
-            visitor.visit(&self.points[leaf * size..][..size], ids);
+        if let Some(ids) = self.numbers_of(leaf).first_chunk() {
+            visitor.visit(self.points_of(leaf), ids);
         }
     }
 }
@@ -180,18 +246,29 @@ impl<'a, S: Simd<Real: Scalar>, const D: usize> Query<'a, S, D> {
     /// The distances to the boxes of a node, laid out as [`no_boxes`](super::no_boxes) says: no larger than to any point in them.
     #[inline(always)]
     pub fn to_boxes<const L1: bool>(&self, simd: S, boxes: &[S::Real], distances: &mut [S::Real; WIDTH]) {
-        let zero = simd.splat(S::Real::ZERO);
-        for start in (0..WIDTH).step_by(S::LANES) {
-            let mut sum = zero;
-            for axis in 0..self.dimension() {
-                let query = self.spread(simd, axis);
-                let low = simd.load(&boxes[axis * WIDTH + start..]);
-                let high = simd.load(&boxes[(self.dimension() + axis) * WIDTH + start..]);
-                let gap = simd.max(simd.max(simd.sub(low, query), simd.sub(query, high)), zero);
-                sum = accumulate::<S, L1>(simd, gap, sum);
-            }
-            simd.store(sum, &mut distances[start..]);
+        between_boxes::<S, D, L1>(simd, [self, self], boxes.split_at(boxes.len() / 2), distances);
+    }
+}
+
+/// The distances of a box to `WIDTH` others, of which there are the least and the greatest coordinates axis by axis: no
+/// larger than between any two points of them.
+#[inline(always)]
+fn between_boxes<S: Simd<Real: Scalar>, const D: usize, const L1: bool>(
+    simd: S,
+    [low, high]: [&Query<'_, S, D>; 2],
+    (lows, highs): (&[S::Real], &[S::Real]),
+    distances: &mut [S::Real; WIDTH],
+) {
+    let zero = simd.splat(S::Real::ZERO);
+    for start in (0..WIDTH).step_by(S::LANES) {
+        let mut sum = zero;
+        for axis in 0..low.dimension() {
+            let below = simd.sub(simd.load(&lows[axis * WIDTH + start..]), high.spread(simd, axis));
+            let above = simd.sub(low.spread(simd, axis), simd.load(&highs[axis * WIDTH + start..]));
+            let gap = simd.max(simd.max(below, above), zero);
+            sum = accumulate::<S, L1>(simd, gap, sum);
         }
+        simd.store(sum, &mut distances[start..]);
     }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The nearest are found by the search of [`crate::knn`] with the radius as its bound. The first are those that a scan in
-//! the order of indices meets, or that a tree shows in any order; both paths find the same.
+//! the order of indices meets: of all points, or of those that a tree finds near some queries; both paths find the same.
 
 mod choice;
 mod scan;
@@ -13,7 +13,7 @@ use patina3d_core::{Result, pool};
 
 use super::{Inputs, Order, Outputs, Sizes};
 use crate::knn::Norm;
-use crate::knn::cpu::{Block, Layout, Metric, Number, Rows, Way, cost, lengths, search, search_with};
+use crate::knn::cpu::{Block, Layout, Metric, Number, Plan, Rows, Way, cost, lengths, search, search_with};
 
 pub(super) fn forward<T: Number>(x: &Inputs<'_>, sizes: Sizes, threads: usize, out: &mut Outputs<'_>) -> Result<()> {
     let Sizes { n, p1, p2, d, k } = sizes;
@@ -30,8 +30,10 @@ pub(super) fn forward<T: Number>(x: &Inputs<'_>, sizes: Sizes, threads: usize, o
     pool::run(threads, cost([n, p1, p2, d]), |threads| match x.order {
         Order::Nearest => search(threads, metric, &ways, rows),
         Order::Index => {
-            let choose = |queries: &[T], points: &[T], kept| choice::layout(metric, queries, points, kept, threads);
-            search_with(threads, metric, &ways, rows, choose, find);
+            let plan = |queries: &[T], points: &[T], kept| {
+                Plan::ordered(choice::layout(metric, queries, points, kept, threads), queries, d, threads)
+            };
+            search_with(threads, metric, &ways, rows, plan, find);
         }
     });
     Ok(())

@@ -11,8 +11,9 @@ mod tree;
 use std::cmp::Ordering;
 
 use patina3d_core::geometry::Scalar;
+use patina3d_core::order::{Order, RowsMut};
 use patina3d_core::simd::{self, Vectorised};
-use patina3d_core::tree::{PointTree, Tree, spatial_order};
+use patina3d_core::tree::{PointTree, Tree};
 use patina3d_core::{Result, Tensor, pool};
 
 use super::{Inputs, Norm, Outputs, Sizes, kept_tree_is_quicker};
@@ -20,8 +21,8 @@ use brute_force::Tiles;
 
 pub(super) use backward::backward;
 
-/// Queries that share one walk over a tile, and the unit of parallel work.
-const QUERIES: usize = 64;
+/// Queries that share one walk over a tile, or are taken together because they are near each other.
+pub(crate) const QUERIES: usize = 64;
 /// Points are tested in groups of this many: one branch for the group, a multiple of every vector width.
 pub(crate) const GROUP: usize = 64;
 /// A tree pays from this many points and queries on when one neighbour is asked for: brute force has no list to keep then.
@@ -31,8 +32,10 @@ const TREE_POINTS: usize = 384;
 /// A tree over this many points is larger than the caches of a core: from here on queries descend it in an order that
 /// keeps neighbours together, so that they meet what the last ones left in the cache.
 const ORDERED_POINTS: usize = 1 << 15;
-/// That many queries are put in order at once, at most and at least: more stay longer among the same points.
-const ORDERED_QUERIES: [usize; 2] = [1 << 18, 1 << 12];
+/// Pieces of work that each thread gets of ordered queries, so that none waits long for the last.
+const PIECES: usize = 4;
+/// Slots of padding that are one piece of work.
+const PADDING: usize = 1 << 16;
 /// In more dimensions the boxes of a tree overlap too much.
 const TREE_DIMENSION: usize = 6;
 
@@ -108,36 +111,6 @@ pub(crate) struct Block<'a, T> {
 }
 
 impl<T: Number> Block<'_, T> {
-    /// Fills the rows of [`QUERIES`] queries at a time, which lie near each other, as the next ones lie near them.
-    fn in_order(self, mut find: impl FnMut(Block<'_, T>)) {
-        let Self { queries, points, d, k, norm, within, rows } = self;
-        let count = queries.len() / d;
-        let mut order = spatial_order(queries, d, QUERIES, 1);
-        if order.len() < count {
-            let mut rest = vec![true; count];
-            for &query in &order {
-                rest[query as usize] = false;
-            }
-            order.extend((0..count as u32).filter(|&query| rest[query as usize]));
-        }
-        let mut near = Vec::with_capacity(QUERIES * d);
-        let (mut dists, mut idx) = (vec![T::ZERO; QUERIES * k], vec![0; QUERIES * k]);
-        for members in order.chunks(QUERIES) {
-            near.clear();
-            for &query in members {
-                near.extend_from_slice(&queries[query as usize * d..][..d]);
-            }
-            let slots = members.len() * k;
-            let found = Rows { dists: &mut dists[..slots], idx: &mut idx[..slots] };
-            find(Block { queries: &near, points, d, k, norm, within, rows: found });
-            for (slot, &query) in members.iter().enumerate() {
-                let (from, to) = (slot * k, query as usize * k);
-                rows.dists[to..to + k].copy_from_slice(&dists[from..from + k]);
-                rows.idx[to..to + k].copy_from_slice(&idx[from..from + k]);
-            }
-        }
-    }
-
     /// A distance that is not below this is never a candidate.
     #[inline(always)]
     pub(crate) fn limit(&self) -> T {
@@ -258,6 +231,13 @@ impl<T: Number> Rows<'_, T> {
         self.dists.chunks_mut(slots).zip(self.idx.chunks_mut(slots)).map(|(dists, idx)| Self { dists, idx })
     }
 
+    /// The first slots, and the rest.
+    fn split(self, slots: usize) -> [Self; 2] {
+        let (dists, other_dists) = self.dists.split_at_mut(slots);
+        let (idx, other_idx) = self.idx.split_at_mut(slots);
+        [Self { dists, idx }, Self { dists: other_dists, idx: other_idx }]
+    }
+
     /// The first slots, after the rest is set to 0 and the index of padding.
     pub(crate) fn pad(&mut self, slots: usize, index: i64) -> Rows<'_, T> {
         let (dists, padding) = self.dists.split_at_mut(slots);
@@ -268,73 +248,146 @@ impl<T: Number> Rows<'_, T> {
     }
 }
 
+/// The points of a cloud, laid out for its queries, and an order of these in which neighbours are together, if that pays.
+pub(crate) struct Plan<'a, T> {
+    layout: Layout<'a, T>,
+    order: Option<Order>,
+}
+
+impl<'a, T: Number> Plan<'a, T> {
+    /// Queries in any order.
+    pub(crate) fn unordered(layout: Layout<'a, T>) -> Self {
+        Self { layout, order: None }
+    }
+
+    /// Queries that descend a tree, in order.
+    pub(crate) fn ordered(layout: Layout<'a, T>, queries: &[T], d: usize, threads: usize) -> Self {
+        let order = layout.is_tree().then(|| Order::spatial(queries, d, QUERIES, threads));
+        Self { layout, order }
+    }
+
+    /// Cuts the rows of a cloud, those of `queries` first, into pieces of work.
+    fn pieces<'p>(&'p self, queries: usize, k: usize, threads: usize, rows: Rows<'p, T>) -> Vec<Piece<'p, T>> {
+        let [rows, rest] = rows.split(queries * k);
+        let mut pieces: Vec<_> = rest.chunks(PADDING).map(|rows| Piece::Padding { rows }).collect();
+        match &self.order {
+            None => {
+                let first = (0..).step_by(QUERIES);
+                pieces.extend(first.zip(rows.chunks(QUERIES * k)).map(|(first, rows)| Piece::Run { first, rows }));
+            }
+            Some(order) => {
+                let size = (order.numbers().len() / (PIECES * threads)).next_multiple_of(QUERIES).max(QUERIES);
+                let rows = order.rows(size, rows.dists).zip(order.rows(size, rows.idx));
+                pieces.extend(rows.map(|(dists, idx)| Piece::Members { dists, idx }));
+            }
+        }
+        pieces
+    }
+}
+
+/// Some queries of a cloud, and the rows that they fill.
+enum Piece<'a, T> {
+    /// None.
+    Padding { rows: Rows<'a, T> },
+    /// Those from `first` on.
+    Run { first: usize, rows: Rows<'a, T> },
+    /// The members of these rows.
+    Members { dists: RowsMut<'a, T>, idx: RowsMut<'a, i64> },
+}
+
+impl<T: Number> Piece<'_, T> {
+    /// Fills the rows.
+    fn search(&mut self, metric: Metric, queries: &[T], points: &[T], find: impl Fn(Block<'_, T>)) {
+        let Metric { norm, d, k, within } = metric;
+        let within = within.map(T::of);
+        match self {
+            Self::Padding { rows } => {
+                rows.pad(0, padding(within.is_some()));
+            }
+            Self::Run { first, rows } => {
+                let queries = &queries[*first * d..][..rows.dists.len() / k * d];
+                find(Block { queries, points, d, k, norm, within, rows: Rows { dists: rows.dists, idx: rows.idx } });
+            }
+            Self::Members { dists, idx } => {
+                // A block at a time goes to where its rows are contiguous, and back.
+                let mut near = Vec::with_capacity(QUERIES * d);
+                let (mut near_dists, mut near_idx) = (vec![T::ZERO; QUERIES * k], vec![0; QUERIES * k]);
+                let count = dists.members().len();
+                for first in (0..count).step_by(QUERIES) {
+                    let members = &dists.members()[first..count.min(first + QUERIES)];
+                    near.clear();
+                    for &query in members {
+                        near.extend_from_slice(&queries[query as usize * d..][..d]);
+                    }
+                    let slots = members.len() * k;
+                    let rows = Rows { dists: &mut near_dists[..slots], idx: &mut near_idx[..slots] };
+                    find(Block { queries: &near, points, d, k, norm, within, rows });
+                    for (place, from) in (0..slots).step_by(k).enumerate() {
+                        dists.row(first + place).copy_from_slice(&near_dists[from..from + k]);
+                        idx.row(first + place).copy_from_slice(&near_idx[from..from + k]);
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// The nearest of all ways at once, to be called in the pool: no way waits for another.
 pub(crate) fn search<'a, T: Number>(threads: usize, metric: Metric, ways: &[Way<'a, T>], rows: Vec<Rows<'_, T>>) {
     let Metric { d, k, .. } = metric;
-    let layout = |queries: &[T], points: &[T], kept: Option<Tree<'a, T>>| match kept {
-        Some(tree) if kept_tree_is_quicker(points.len() / d, d, k) => Layout::Kept(tree),
-        _ => Layout::new(points, d, tree_is_quicker(queries.len() / d, points.len() / d, d, k), threads),
+    let plan = |queries: &[T], points: &[T], kept: Option<Tree<'a, T>>| {
+        let (num_queries, num_points) = (queries.len() / d, points.len() / d);
+        let layout = match kept {
+            Some(tree) if kept_tree_is_quicker(num_points, d, k) => Layout::Kept(tree),
+            _ => Layout::new(points, d, tree_is_quicker(num_queries, num_points, d, k), threads),
+        };
+        if num_points >= ORDERED_POINTS && num_queries > QUERIES {
+            Plan::ordered(layout, queries, d, threads)
+        } else {
+            Plan::unordered(layout)
+        }
     };
-    search_with(threads, metric, ways, rows, layout, Layout::search);
+    search_with(threads, metric, ways, rows, plan, Layout::search);
 }
 
-/// A search for which `layout` lays out the points of a cloud, given queries, points and the tree that somebody keeps, and
-/// `find` fills blocks.
+/// A search that `plan` lays out for each cloud, given queries, points and the tree that somebody keeps, and in which `find`
+/// fills blocks.
 pub(crate) fn search_with<'a, T: Number>(
     threads: usize,
     metric: Metric,
     ways: &[Way<'a, T>],
     rows: Vec<Rows<'_, T>>,
-    layout: impl Fn(&[T], &[T], Option<Tree<'a, T>>) -> Layout<'a, T> + Send + Sync,
+    plan: impl Fn(&[T], &[T], Option<Tree<'a, T>>) -> Plan<'a, T> + Send + Sync,
     find: impl Fn(&Layout<'a, T>, Block<'_, T>) + Send + Sync,
 ) {
-    let Metric { norm, d, k, within } = metric;
+    let Metric { d, k, .. } = metric;
     let clouds = ways.first().map_or(0, |way| way.lengths1.len());
-    // Blocks of rows, with way, cloud and first query: each is one piece of work.
-    let mut work: Vec<(usize, usize, usize, Rows<'_, T>)> = Vec::new();
+    let cloud = |i: usize| {
+        let (way, cloud) = (&ways[i / clouds], i % clouds);
+        (cloud_of(way.queries, way.lengths1, cloud, d), cloud_of(way.points, way.lengths2, cloud, d))
+    };
+    // For the clouds of the first way, then those of the next.
+    let mut plans: Vec<Option<Plan<'_, T>>> = (0..ways.len() * clouds).map(|_| None).collect();
+    pool::for_each_chunk(threads, &mut plans, 1, |i, made| {
+        let (queries, points) = cloud(i);
+        made[0] = Some(plan(queries, points, ways[i / clouds].trees.get(i % clouds).copied()));
+    });
+    // Pieces with the number of their cloud.
+    let mut work = Vec::new();
     for (way, rows) in rows.into_iter().enumerate() {
         let slots = rows.dists.len() / clouds.max(1);
-        for (cloud, rows) in rows.chunks(slots).enumerate() {
-            let queries = queries_of_a_piece(ways[way].lengths1[cloud], ways[way].lengths2[cloud], threads);
-            work.extend(rows.chunks(queries * k).enumerate().map(|(i, rows)| (way, cloud, i * queries, rows)));
-        }
-    }
-    // For the clouds of the first way, then those of the next.
-    let mut layouts: Vec<Option<Layout<'_, T>>> = (0..ways.len() * clouds).map(|_| None).collect();
-    pool::for_each_chunk(threads, &mut layouts, 1, |i, made| {
-        let (way, cloud) = (&ways[i / clouds], i % clouds);
-        let queries = cloud_of(way.queries, way.lengths1, cloud, d);
-        let points = cloud_of(way.points, way.lengths2, cloud, d);
-        made[0] = Some(layout(queries, points, way.trees.get(cloud).copied()));
-    });
-    pool::for_each_chunk(threads, &mut work, 1, |_, piece| {
-        let (way, cloud, first, rows) = &mut piece[0];
-        let (layout, way) = (&layouts[*way * clouds + *cloud], &ways[*way]);
-        let queries = cloud_of(way.queries, way.lengths1, *cloud, d);
-        let active = (queries.len() / d).saturating_sub(*first).min(rows.dists.len() / k);
-        let rows = rows.pad(active * k, padding(within.is_some()));
-        if let (Some(layout), true) = (layout, active > 0) {
-            let queries = &queries[*first * d..(*first + active) * d];
-            let points = cloud_of(way.points, way.lengths2, *cloud, d);
-            let block = Block { queries, points, d, k, norm, within: within.map(T::of), rows };
-            if active > QUERIES && layout.is_tree() {
-                block.in_order(|block| find(layout, block));
-            } else {
-                find(layout, block);
+        for (i, rows) in (way * clouds..).zip(rows.chunks(slots)) {
+            if let Some(plan) = &plans[i] {
+                let pieces = plan.pieces(ways[way].lengths1[i % clouds], k, threads, rows);
+                work.extend(pieces.into_iter().map(|piece| (i, plan, piece)));
             }
         }
-    });
-}
-
-/// How many queries of a cloud are one piece of work.
-fn queries_of_a_piece(queries: usize, points: usize, threads: usize) -> usize {
-    let [most, least] = ORDERED_QUERIES;
-    // Some pieces a thread, so that none waits long for the last.
-    if points < ORDERED_POINTS {
-        QUERIES
-    } else {
-        (queries / (4 * threads)).next_multiple_of(QUERIES).clamp(least, most)
     }
+    pool::for_each_chunk(threads, &mut work, 1, |_, piece| {
+        let (i, plan, piece) = &mut piece[0];
+        let (queries, points) = cloud(*i);
+        piece.search(metric, queries, points, |block| find(&plan.layout, block));
+    });
 }
 
 /// The points of a cloud that count, of a padded batch.

@@ -3,8 +3,8 @@
 
 mod blocks;
 
+use patina3d_core::order::Order;
 use patina3d_core::simd;
-use patina3d_core::tree::spatial_order;
 use patina3d_core::{Result, TensorMut, pool};
 
 use super::{Inputs, Sizes};
@@ -43,10 +43,7 @@ pub(super) fn forward<T: Number>(x: &Inputs<'_>, sizes: Sizes, threads: usize, i
 fn choose<T: Number>(cloud: &[T], d: usize, start: u32, threads: usize, chosen: &mut [i64]) {
     let count = cloud.len() / d;
     let sorted = chosen.len() >= SORTED_CHOICES && count > BLOCK && d <= SORTED_DIMENSION;
-    let mut order = if sorted { spatial_order(cloud, d, BLOCK, threads) } else { (0..count as u32).collect() };
-    if order.len() < count {
-        let finite = |point: &[T]| point.iter().all(|value| value.is_finite());
-        order.extend((0..).zip(cloud.chunks_exact(d)).filter(|(_, point)| !finite(point)).map(|(number, _)| number));
-    }
+    let order =
+        if sorted { Order::spatial(cloud, d, BLOCK, threads).numbers().to_vec() } else { (0..count as u32).collect() };
     simd::dispatch(Choose { blocks: Blocks::new(cloud, d, order), cloud, start, chosen });
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Scan or tree: a scan reads points until it has found K, a tree shows all in the ball and no others to speak of. Which is
-//! less follows from how many lie in a ball, and a few queries tell that.
+//! Scan or tree: a scan reads points until it has found K, a tree shows those near the ball, but all of them. Which is less
+//! follows from how many lie in a ball, and a few queries tell that.
 
 use patina3d_core::tree::{PointTree, Tree};
 
@@ -19,15 +19,15 @@ const SAMPLE_SLOTS: usize = 1024;
 
 // Nanoseconds a query, roughly; only their ratios matter.
 /// To scan a byte of coordinates.
-const READ: f64 = 0.006;
-/// To take a point that a scan has met.
-const MEET: f64 = 10.0;
+const READ: f64 = 0.0075;
+/// To take a point that a scan has met, beyond what it costs among candidates.
+const MEET: f64 = 4.0;
 /// To build a tree, for each point.
 const BUILD: f64 = 60.0;
-/// To descend it.
-const DESCENT: f64 = 85.0;
-/// To take a point of the ball that a tree shows.
-const SHOW: f64 = 13.0;
+/// To find candidates, and the order in which queries share them.
+const DESCENT: f64 = 120.0;
+/// To scan the candidates, for each point of the ball: they are some times as many.
+const SHOW: f64 = 0.7;
 
 /// The points of a cloud, as it is quicker for its queries, be there a tree already or not.
 pub(super) fn layout<'a, T: Number>(

@@ -62,6 +62,14 @@ fn tree_and_scan_agree_on_uniform_points() {
 }
 
 #[test]
+fn tree_and_scan_agree_on_queries_far_apart() {
+    // More candidates than queries are taken together for.
+    let mut numbers = Numbers(2);
+    let points: Vec<f64> = (0..3 * 2500).map(|_| numbers.next()).collect();
+    compare_both("far apart", &points[..3 * 40], &points, 3);
+}
+
+#[test]
 fn tree_and_scan_agree_on_the_edge_of_the_ball() {
     // A lattice: from its points and from between them, many distances are the limit to the bit.
     let lattice: Vec<f64> = (0..9 * 9 * 9).flat_map(|i| [i % 9, i / 9 % 9, i / 81].map(f64::from)).collect();

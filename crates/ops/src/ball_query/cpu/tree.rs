@@ -1,16 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Each query descends the tree, which shows all points of the ball in any order, and keeps the first of them.
+//! Queries near each other share their candidates: the tree finds the points that may be in any of their balls, and each
+//! query scans these in the order of indices.
 
-use patina3d_core::geometry::Scalar;
+use std::ops::Range;
+
+use patina3d_core::geometry::{greater, lesser};
 use patina3d_core::simd::{Body, Simd};
-use patina3d_core::tree::{Query, Tree, Visitor, WIDTH};
+use patina3d_core::tree::Tree;
 
-use crate::knn::cpu::{Block, Number};
+use super::scan::Scan;
+use crate::knn::cpu::brute_force::Tiles;
+use crate::knn::cpu::{Block, Number, Rows};
 
-/// Points of a leaf that are taken without asking how many there are: most leaves hold no more of a ball.
-const AT_ONCE: usize = 4;
-/// Candidates are not sorted out before there are so many.
-const LEAST: usize = 4 * WIDTH;
+/// Queries that are taken together,
+const TOGETHER: usize = 32;
+/// unless they are farther apart than the size of their balls and have more candidates than this.
+const CANDIDATES: usize = 1024;
+/// To sort a number costs as much as to look for marks among so many points.
+const MARKS: usize = 1024;
 
 /// Every query against the tree.
 pub(super) struct Search<'a, T> {
@@ -24,8 +31,8 @@ impl<T: Number> Body<T> for Search<'_, T> {
     #[inline(always)]
     fn run<S: Simd<Real = T>>(self, simd: S) {
         match self.block.d {
-            3 => self.descend::<S, 3>(simd),
-            _ => self.descend::<S, 0>(simd),
+            3 => self.walk::<S, 3>(simd),
+            _ => self.walk::<S, 0>(simd),
         }
     }
 }
@@ -33,78 +40,78 @@ impl<T: Number> Body<T> for Search<'_, T> {
 impl<T: Number> Search<'_, T> {
     /// `D` is the dimension, or 0 where it is only known at run time.
     #[inline(always)]
-    fn descend<S: Simd<Real = T>, const D: usize>(self, simd: S) {
-        let mut block = self.block;
-        let mut keys = Vec::new();
-        for row in 0..block.queries.len() / block.d {
-            let query = Query::<S, D>::new(simd, &block.queries[row * block.d..(row + 1) * block.d]);
-            let (limit, k) = (block.limit(), block.k);
-            // No number beyond the cloud, whatever the tree says.
-            let last = (block.points.len() / block.d) as u32;
-            let mut first = First { simd, query: &query, limit, keys: &mut keys, count: 0, last, k };
-            self.tree.search::<S, _, D, false>(simd, &query, &mut first);
-            let found = first.finish();
-            block.write(row, &keys[..found]);
-        }
-    }
-}
-
-/// Candidates in any order; when there are many, those with the K lowest indices are selected.
-struct First<'a, S: Simd<Real: Number>, const D: usize> {
-    simd: S,
-    query: &'a Query<'a, S, D>,
-    limit: S::Real,
-    /// The candidates, and room for more.
-    keys: &'a mut Vec<<S::Real as Number>::Key>,
-    count: usize,
-    /// Only lower indices matter.
-    last: u32,
-    k: usize,
-}
-
-impl<S: Simd<Real: Number>, const D: usize> Visitor<S> for First<'_, S, D> {
-    #[inline(always)]
-    fn bound(&self) -> S::Real {
-        self.limit
-    }
-
-    #[inline(always)]
-    fn excludes(&self, _: S::Real, number: u32) -> bool {
-        number >= self.last
-    }
-
-    #[inline(always)]
-    fn visit(&mut self, points: &[S::Real], ids: &[u32; WIDTH]) {
-        let mut distances = [S::Real::ZERO; WIDTH];
-        let mut bits = self.query.below::<WIDTH, false>(self.simd, points, self.limit, &mut distances);
-        if self.count + WIDTH + AT_ONCE > self.keys.len() {
-            let room = (2 * self.keys.len()).max(2 * LEAST);
-            self.keys.resize(room, S::Real::key(S::Real::ZERO, 0));
-        }
-        loop {
-            for _ in 0..AT_ONCE {
-                let j = bits.trailing_zeros() as usize % WIDTH;
-                self.keys[self.count] = S::Real::key(distances[j], ids[j]);
-                self.count += usize::from(bits != 0) * usize::from(ids[j] < self.last);
-                bits &= bits.wrapping_sub(1);
+    fn walk<S: Simd<Real = T>, const D: usize>(self, simd: S) {
+        let limit = self.block.limit();
+        let Block { queries, points, d, k, norm, within, rows } = self.block;
+        let count = queries.len() / d;
+        let (mut numbers, mut marks) = (Vec::new(), Vec::new());
+        let mut ranges: Vec<_> = (0..count).step_by(TOGETHER).map(|i| i..count.min(i + TOGETHER)).collect();
+        while let Some(range) = ranges.pop() {
+            let group = &queries[range.start * d..range.end * d];
+            let [low, high] = bounds(group, d);
+            let most = if range.len() > 1 && is_wide(&low, &high, limit) { CANDIDATES } else { usize::MAX };
+            numbers.clear();
+            if !self.tree.near::<S, D>(simd, [&low, &high], limit, most, &mut numbers) {
+                ranges.extend(halves(range));
+                continue;
             }
-            if bits == 0 {
-                break;
+            sort(&mut numbers, &mut marks, points.len() / d);
+            let tiles = Tiles::of::<D>(points, d, &numbers);
+            let slots = range.start * k..range.end * k;
+            let idx = &mut rows.idx[slots.clone()];
+            let found = Rows { dists: &mut rows.dists[slots], idx: &mut *idx };
+            let block = Block { queries: group, points, d, k, norm, within, rows: found };
+            Scan { block, tiles: &tiles }.run(simd);
+            for found in idx.chunks_exact_mut(k) {
+                for index in found.iter_mut().take_while(|index| **index >= 0) {
+                    *index = i64::from(numbers[*index as usize]);
+                }
             }
         }
-        if self.count >= self.k.saturating_mul(2).max(LEAST) {
-            let keys = &mut self.keys[..self.count];
-            let (_, &mut last, _) = keys.select_nth_unstable_by_key(self.k - 1, |&key| S::Real::index(key));
-            self.last = S::Real::index(last);
-            self.count = self.k;
-        }
     }
 }
 
-impl<S: Simd<Real: Number>, const D: usize> First<'_, S, D> {
-    /// Sorts the candidates by index; how many are to be kept.
-    fn finish(self) -> usize {
-        self.keys[..self.count].sort_unstable_by_key(|&key| S::Real::index(key));
-        self.count.min(self.k)
+/// The box around the finite ones of some queries; without one, a box that is far from everything.
+#[inline(always)]
+fn bounds<T: Number>(queries: &[T], d: usize) -> [Vec<T>; 2] {
+    let (mut low, mut high) = (vec![T::INFINITY; d], vec![-T::INFINITY; d]);
+    for query in queries.chunks_exact(d).filter(|query| query.iter().all(|value| value.is_finite())) {
+        for (axis, &value) in query.iter().enumerate() {
+            low[axis] = lesser(value, low[axis]);
+            high[axis] = greater(value, high[axis]);
+        }
+    }
+    [low, high]
+}
+
+/// Whether a side is longer than the diameter of balls, the square of whose radius this is.
+fn is_wide<T: Number>(low: &[T], high: &[T], limit: T) -> bool {
+    low.iter().zip(high).any(|(&low, &high)| (high - low) * (high - low) > T::of(4.0) * limit)
+}
+
+fn halves(range: Range<usize>) -> [Range<usize>; 2] {
+    let middle = range.start + range.len() / 2;
+    [range.start..middle, middle..range.end]
+}
+
+/// Sorts numbers of points of a cloud of `count`. Numbers beyond it are dropped, whatever the tree says. `marks` are all 0
+/// before and after.
+#[inline(always)]
+fn sort(numbers: &mut Vec<u32>, marks: &mut Vec<u64>, count: usize) {
+    numbers.retain(|&number| (number as usize) < count);
+    if numbers.len() < count / MARKS {
+        numbers.sort_unstable();
+        return;
+    }
+    marks.resize(count.div_ceil(64), 0);
+    for &number in &*numbers {
+        marks[number as usize / 64] |= 1 << (number % 64);
+    }
+    numbers.clear();
+    for (first, marks) in (0..).step_by(64).zip(marks) {
+        while *marks != 0 {
+            numbers.push(first + marks.trailing_zeros());
+            *marks &= *marks - 1;
+        }
     }
 }

@@ -28,16 +28,37 @@ pub(crate) struct Tiles<T> {
 
 impl<T: Number> Tiles<T> {
     pub(crate) fn new(points: &[T], d: usize) -> Self {
-        let count = (TILE_BYTES / (size_of::<T>() * d) / GROUP * GROUP).max(GROUP);
-        let mut values = vec![T::INFINITY; (points.len() / d).next_multiple_of(GROUP) * d];
-        for (group, from) in values.chunks_exact_mut(GROUP * d).zip(points.chunks(GROUP * d)) {
+        let mut tiles = Self::empty(points.len() / d, d);
+        for (group, from) in tiles.values.chunks_exact_mut(GROUP * d).zip(points.chunks(GROUP * d)) {
             for (j, point) in from.chunks_exact(d).enumerate() {
                 for (axis, &value) in point.iter().enumerate() {
                     group[axis * GROUP + j] = value;
                 }
             }
         }
-        Self { values, count }
+        tiles
+    }
+
+    /// Of some points by their numbers. `D` is the dimension, or 0 where it is only known at run time.
+    #[inline(always)]
+    pub(crate) fn of<const D: usize>(points: &[T], d: usize, numbers: &[u32]) -> Self {
+        let d = if D == 0 { d } else { D };
+        let mut tiles = Self::empty(numbers.len(), d);
+        for (group, numbers) in tiles.values.chunks_exact_mut(GROUP * d).zip(numbers.chunks(GROUP)) {
+            for (j, &number) in numbers.iter().enumerate() {
+                let point = &points[number as usize * d..][..d];
+                for axis in 0..d {
+                    group[axis * GROUP + j] = point[axis];
+                }
+            }
+        }
+        tiles
+    }
+
+    /// Room for so many points.
+    fn empty(points: usize, d: usize) -> Self {
+        let count = (TILE_BYTES / (size_of::<T>() * d) / GROUP * GROUP).max(GROUP);
+        Self { values: vec![T::INFINITY; points.next_multiple_of(GROUP) * d], count }
     }
 }
 

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Tree and brute force give the same bits, whatever the points are.
 
-use super::{Block, Layout, Norm, Number, Rows};
+use patina3d_core::pool;
+use patina3d_core::tree::Tree;
+
+use super::{Block, Layout, Metric, Norm, Number, Plan, Rows, Way, search_with};
 
 /// Numbers in [0, 1) that are the same every time.
 struct Numbers(u64);
@@ -89,4 +92,51 @@ fn tree_and_brute_force_agree_where_distances_are_not_finite() {
     compare_both("not finite", &queries, &points, 3);
     compare_both("nothing finite", &queries, &[f64::NAN; 30], 3);
     compare_both("no points", &queries[..9], &[], 3);
+}
+
+/// Distances as bits, and indices, of a batch whose queries are searched in the order of memory or in another.
+fn searched<T: Number>(ordered: bool, way: Way<'_, T>, metric: Metric, threads: usize) -> (Vec<u64>, Vec<i64>) {
+    let Metric { d, k, .. } = metric;
+    // What is not written shows.
+    let slots = way.queries.len() / d * k;
+    let (mut dists, mut idx) = (vec![T::of(-7.0); slots], vec![-7; slots]);
+    let rows = vec![Rows { dists: &mut dists, idx: &mut idx }];
+    pool::run(threads, usize::MAX, |threads| {
+        let plan = |queries: &[T], points: &[T], _: Option<Tree<'_, T>>| {
+            let layout = Layout::new(points, d, true, threads);
+            if ordered { Plan::ordered(layout, queries, d, threads) } else { Plan::unordered(layout) }
+        };
+        search_with(threads, metric, &[way], rows, plan, Layout::search);
+    });
+    (dists.into_iter().map(|distance| distance.to_f64().to_bits()).collect(), idx)
+}
+
+#[test]
+fn the_order_of_queries_does_not_matter() {
+    fn compare<T: Number>(queries: &[f64], d: usize, lengths1: &[usize]) {
+        let mut numbers = Numbers(5);
+        let points: Vec<T> = (0..lengths1.len() * 100 * d).map(|_| T::of(numbers.next())).collect();
+        let queries: Vec<T> = queries.iter().map(|&value| T::of(value)).collect();
+        let lengths2 = vec![90; lengths1.len()];
+        let way = Way { queries: &queries, lengths1, points: &points, lengths2: &lengths2, trees: &[] };
+        for (k, within) in [(1, None), (8, Some(0.02)), (40, None)] {
+            let metric = Metric { norm: Norm::SquaredL2, d, k, within };
+            let want = searched(false, way, metric, 1);
+            for threads in [1, 2, 5] {
+                assert!(searched(true, way, metric, threads) == want, "D = {d}, K = {k}, {threads} threads");
+            }
+        }
+    }
+
+    let mut numbers = Numbers(4);
+    for (d, count, lengths) in [(3, 65, [65, 0]), (3, 127, [100, 127]), (5, 300, [300, 1]), (1, 1000, [999, 130])] {
+        let mut queries: Vec<f64> = (0..2 * count * d).map(|_| numbers.next()).collect();
+        compare::<f32>(&queries, d, &lengths);
+        for (i, value) in queries.iter_mut().enumerate() {
+            if i % 7 == 0 || i > count * d {
+                *value = [f64::NAN, f64::INFINITY][i % 2];
+            }
+        }
+        compare::<f64>(&queries, d, &lengths);
+    }
 }

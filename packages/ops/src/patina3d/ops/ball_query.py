@@ -7,10 +7,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 from torch.autograd import Function
+from torch.nn.functional import pad
 
 from patina3d.core import _native, distinct, is_differentiated, register
 from patina3d.ops.knn import _KNN, KnnGradient, check_types, knn_gather
 from patina3d.ops.point_index import PointIndex, at_least_float32, searched
+from patina3d.structures.rows import gather_rows
 
 __all__ = ["ball_query"]
 
@@ -169,9 +171,14 @@ def _as_float(radius: Any) -> float:
 
 def _gathered(points: Tensor, idx: Tensor) -> Tensor:
     """The points (N, P1, K, D) that the slots hold, 0 in slots without one."""
+    n, num2, d = points.shape
+    if not is_differentiated(points):
+        # A row of zeros before each cloud: -1 names it.
+        first = 1 + (num2 + 1) * torch.arange(n, device=idx.device)[:, None, None]
+        return gather_rows(pad(points, (0, 0, 1, 0)).reshape(-1, d), idx + first)
     num1, k = idx.shape[1:]
     # What slots without a point read is dropped, but their gradient, 0, is added somewhere: spread out, for many things
     # to be added to one point are added one after the other.
-    anywhere = torch.arange(num1 * k, device=idx.device).reshape(num1, k) % max(points.shape[1], 1)
+    anywhere = torch.arange(num1 * k, device=idx.device).reshape(num1, k) % max(num2, 1)
     used = idx >= 0
     return torch.where(used[..., None], knn_gather(points, torch.where(used, idx, anywhere)), 0)
