@@ -8,7 +8,7 @@ use patina3d_core::tree::{Query, accumulate};
 
 use super::super::Norm;
 use super::lists::{List, Selection, Sorted};
-use super::{Block, GROUP, Number};
+use super::{Block, GROUP, Number, QUERIES};
 
 /// More groups than this are not exact in float32: such clouds go through a list.
 pub(crate) const MOST_GROUPS: usize = 1 << 24;
@@ -105,20 +105,24 @@ impl<T: Number> Search<'_, T> {
     /// One neighbour: every place in a group keeps the nearest point that stood there, without a branch.
     #[inline(always)]
     fn walk_nearest<S: Simd<Real = T>, const D: usize, const L1: bool>(self, simd: S) {
-        let d = if D == 0 { self.block.d } else { D };
-        let mut places =
-            vec![Places { distances: [T::INFINITY; GROUP], groups: [T::NONE; GROUP] }; self.block.rows.dists.len()];
-        let mut first = 0;
-        for tile in self.tiles.values.chunks(self.tiles.count * d) {
-            for (query, places) in self.block.queries.chunks_exact(d).zip(&mut places) {
-                places.keep_nearest::<S, D, L1>(simd, &Query::new(simd, query), tile, first);
-            }
-            first += tile.len() / (GROUP * d);
-        }
         let mut block = self.block;
-        for (row, places) in places.iter().enumerate() {
-            let nearest = places.nearest(simd).filter(|&key| T::distance(key) < block.limit());
-            block.write(row, nearest.as_slice());
+        let d = if D == 0 { block.d } else { D };
+        let tile = self.tiles.count * d;
+        // All queries walk over a tile before the next one is read; over the only tile one after the other.
+        let together = if self.tiles.values.len() <= tile { 1 } else { QUERIES };
+        let mut places = vec![Places::NONE; together];
+        for (part, queries) in block.queries.chunks(together * d).enumerate() {
+            places.fill(Places::NONE);
+            for (tiles, tile) in self.tiles.values.chunks(tile).enumerate() {
+                let first = tiles * self.tiles.count / GROUP;
+                for (query, places) in queries.chunks_exact(d).zip(&mut places) {
+                    places.keep_nearest::<S, D, L1>(simd, &Query::new(simd, query), tile, first);
+                }
+            }
+            for (row, places) in places.iter().enumerate().take(queries.len() / d) {
+                let nearest = places.nearest(simd).filter(|&key| T::distance(key) < block.limit());
+                block.write(part * together + row, nearest.as_slice());
+            }
         }
     }
 
@@ -176,13 +180,15 @@ fn least<S: Simd<Real: Number>, const D: usize, const L1: bool>(
 }
 
 /// The nearest point at each place in a group, and the number of its group, of which there are at most `MOST_GROUPS`.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 struct Places<T> {
     distances: [T; GROUP],
     groups: [T; GROUP],
 }
 
 impl<T: Number> Places<T> {
+    const NONE: Self = Self { distances: [T::INFINITY; GROUP], groups: [T::NONE; GROUP] };
+
     /// Takes the groups of a tile, numbered from `first`.
     #[inline(always)]
     fn keep_nearest<S: Simd<Real = T>, const D: usize, const L1: bool>(
