@@ -25,7 +25,7 @@ fn the_structs_have_one_layout() {
 const N: usize = 3;
 const P: usize = 300;
 
-/// The numbers of the points of each cloud in the order of its leaves.
+/// The numbers of the points of each cloud in the order of its leaves; points that do not count come after them.
 fn order_in_leaves<T: Element + Default + Copy + bytemuck::Pod>(
     device: Device,
     d: usize,
@@ -48,7 +48,7 @@ fn order_in_leaves<T: Element + Default + Copy + bytemuck::Pod>(
         scratch: tensor_mut(scratch.all_mut(), &bytes, device),
     };
     operator::forward(&x, &mut out).unwrap();
-    let of_cloud = |ids: &[i32]| ids[nodes * width..].iter().filter_map(|&id| usize::try_from(id).ok()).collect();
+    let of_cloud = |ids: &[i32]| ids[nodes * width..].iter().map_while(|&id| usize::try_from(id).ok()).collect();
     of_ids.all().chunks_exact(ids * width).map(of_cloud).collect()
 }
 
