@@ -63,7 +63,7 @@ fn cell_from<T: Scalar>(x: T, low: T, extent: T, bits: u32) -> u64 {
 /// assert_eq!(code([f64::NAN, 0.0], [0.0; 2], [1.0; 2], 15), 1 << 30);
 /// ```
 pub fn code<T: Scalar, const D: usize>(point: [T; D], low: [T; D], high: [T; D], bits: u32) -> u64 {
-    const { assert!(1 <= D && D <= 3, "codes of 1 to 3 dimensions") };
+    const { assert!(matches!(D, 1..=3), "codes of 1 to 3 dimensions") };
     let bits = bits.min(63 / D as u32);
     if !point.iter().all(|x| x.is_finite()) {
         return 1 << (D as u32 * bits);
