@@ -5,9 +5,10 @@
 
 mod support;
 
-use patina3d_core::inverse::{Inverse, InverseParams, pairs_of_targets};
+use patina3d_core::inverse::{Inverse, InverseParams, Unsorted, pairs_of_targets};
 use patina3d_core::launch::{Grid, Module, Params};
-use patina3d_core::{DevicePtr, Gpu, segments};
+use patina3d_core::segments::{self, Segments};
+use patina3d_core::{DevicePtr, Gpu};
 use support::{ORDERS, Random, Sparse, emulated_end, emulated_gpu, pointer};
 
 static MODULE: Module = Module { name: "emulator_inverse", ptx: "\0" };
@@ -27,25 +28,50 @@ fn run(gpu: Gpu, kernel: &str, threads: usize, params: &EmulatorInverseParams) {
     gpu.launch(&MODULE, kernel, Grid::per_element(kernel, threads, 64).unwrap(), params).unwrap();
 }
 
-/// The pairs in the order of their targets, and the sums of what they bring.
-fn on_device(gpu: Gpu, targets_of_pairs: &[i64], values: &[f32], targets: usize) -> (Vec<u64>, Vec<i64>, Vec<f32>) {
-    let count = targets_of_pairs.len();
+/// From targets that are set to the sums of what the pairs bring.
+fn invert(gpu: Gpu, unsorted: Unsorted, params: &mut EmulatorInverseParams) {
+    params.inverse = unsorted.inverse();
+    let Segments { segments, entries, components, .. } = params.inverse.segments;
+    run(gpu, "emulator_inverse_targets", entries as usize, params);
+    params.inverse = unsorted.sorted(gpu).unwrap();
+    run(gpu, "emulator_inverse_pairs", entries as usize, params);
+    params.inverse.segments.launch_chunks(gpu, &MODULE, "emulator_inverse_chunks", params).unwrap();
+    run(gpu, "emulator_inverse_sums", (segments * components) as usize, params);
+}
+
+/// Where the pairs of each target begin, the pairs in that order, and the sums of what they bring.
+fn on_device(
+    gpu: Gpu,
+    targets_of_pairs: &[i64],
+    values: &[f32],
+    targets: usize,
+    components: usize,
+) -> (Vec<u64>, Vec<i64>, Vec<f32>) {
+    let (count, row) = (targets_of_pairs.len(), components * size_of::<f32>());
     let (mut of_pairs, mut values) = (targets_of_pairs.to_vec(), values.to_vec());
-    let (mut pairs, mut sums) = (vec![-7; count], vec![f32::NAN; targets]);
-    let mut memory = vec![u64::MAX; Inverse::bytes(targets, count, 4).div_ceil(8)];
+    let (mut pairs, mut sums) = (vec![-7; count], vec![f32::NAN; targets * components]);
+    let mut memory = vec![u64::MAX; Unsorted::bytes(targets, count, row).div_ceil(8)];
     let mut params = EmulatorInverseParams {
         targets: pointer(&mut of_pairs),
         values: pointer(&mut values),
         pairs: pointer(&mut pairs),
         sums: pointer(&mut sums),
-        inverse: Inverse::new(pointer(&mut memory), targets, count, 1, 4),
+        inverse: Inverse::default(),
     };
-    run(gpu, "emulator_inverse_targets", count, &params);
-    params.inverse = params.inverse.sorted(gpu).unwrap();
-    run(gpu, "emulator_inverse_pairs", count, &params);
-    params.inverse.segments.launch_chunks(gpu, &MODULE, "emulator_inverse_chunks", &params).unwrap();
-    run(gpu, "emulator_inverse_sums", targets, &params);
+    invert(gpu, Unsorted::new(pointer(&mut memory), targets, count, components, row), &mut params);
     (memory[..=targets].to_vec(), pairs, sums)
+}
+
+fn bits(sums: &[f32]) -> Vec<u32> {
+    sums.iter().map(|sum| sum.to_bits()).collect()
+}
+
+/// What [`on_device`] is to find, of the pairs that have a target.
+fn expected(of_pairs: &[i64], values: &[f32], targets: usize, components: usize) -> (Vec<u64>, Vec<i64>, Vec<f32>) {
+    let (first, pairs) = pairs_of_targets(of_pairs, targets);
+    let index: Vec<i64> = pairs.iter().map(|&pair| pair as i64).collect();
+    let sums = segments::reduce(segments::Reduction::Sum, values, Some(&index), &first, components, 1).unwrap();
+    (first, index, sums)
 }
 
 #[test]
@@ -65,21 +91,24 @@ fn every_target_gets_its_pairs_in_order() {
     let mut random = Random(41);
     for (pairs, targets) in [(0, 0), (0, 5), (5, 0), (1, 1), (100, 7), (3000, 1), (5000, 300), (9000, 3), (600, 70_000)]
     {
-        // One in ten has no target.
-        let target = |random: &mut Random| (random.next() % (targets as u64 * 10 / 9 + 2)) as i64 - 1;
-        let of_pairs: Vec<i64> =
-            (0..pairs).map(|_| target(&mut random)).map(|t| if t < targets as i64 { t } else { -1 }).collect();
-        let values: Vec<f32> = random.numbers(pairs, -1.0, 1.0);
-        let (first, grouped) = pairs_of_targets(&of_pairs, targets);
-        let index: Vec<i64> = grouped.iter().map(|&pair| pair as i64).collect();
-        let sums = segments::reduce(segments::Reduction::Sum, &values, Some(&index), &first, 1, 1).unwrap();
-        for order in ORDERS {
-            let (got_first, got_pairs, got_sums) = on_device(emulated_gpu(order), &of_pairs, &values, targets);
-            let what = format!("{pairs} pairs, {targets} targets, {order:?}");
-            assert!(got_first == first, "{what}");
-            assert!(got_pairs[..index.len()] == index[..], "{what}");
-            let bits = |sums: &[f32]| sums.iter().map(|sum| sum.to_bits()).collect::<Vec<_>>();
-            assert!(bits(&got_sums) == bits(&sums), "{what}");
+        let none = [-1, i64::MIN, targets as i64, targets as i64 + 1, 1 << 32, 1 << 40, i64::MAX];
+        // About one in ten has no target.
+        let target = |random: &mut Random| match (random.next() >> 11) % (targets as u64 * 10 / 9 + 2) {
+            target if target < targets as u64 => target as i64,
+            _ => random.pick(&none),
+        };
+        let of_pairs: Vec<i64> = (0..pairs).map(|_| target(&mut random)).collect();
+        for components in [1, 3] {
+            let values: Vec<f32> = random.numbers(pairs * components, -1.0, 1.0);
+            let (first, index, sums) = expected(&of_pairs, &values, targets, components);
+            for order in ORDERS {
+                let gpu = emulated_gpu(order);
+                let (got_first, got_pairs, got_sums) = on_device(gpu, &of_pairs, &values, targets, components);
+                let what = format!("{pairs} pairs, {targets} targets, {components} components, {order:?}");
+                assert!(got_first == first, "{what}");
+                assert!(got_pairs[..index.len()] == index[..], "{what}");
+                assert!(bits(&got_sums) == bits(&sums), "{what}");
+            }
         }
     }
 }
@@ -87,26 +116,39 @@ fn every_target_gets_its_pairs_in_order() {
 #[cfg(target_os = "linux")]
 #[test]
 fn more_targets_than_32_bits_can_number() {
+    const COMPONENTS: usize = 2;
+    const ROW: usize = COMPONENTS * size_of::<f32>();
     let targets = (1 << 32) + 5;
-    let count = 10;
-    let mut of_pairs: Vec<i64> = (0..count).map(|pair| targets as i64 - 1 - pair as i64 % 2).collect();
-    let (mut values, mut pairs) = (vec![1.0_f32; count], vec![-7_i64; count]);
-    let (mut sums, mut memory) =
-        (Sparse::<f32>::new(targets), Sparse::<u64>::new(Inverse::bytes(targets, count, 4).div_ceil(8)));
-    emulated_end(ORDERS[0], 8);
-    let gpu = Gpu::Emulated;
+    let count = 600;
+    let mut random = Random(43);
+    // The last two, each more pairs than a chunk has; some pairs have none, among them those of a target that is too great.
+    let none = [-1, targets as i64, targets as i64 + 1, 1 << 40];
+    let of_last: Vec<i64> = (0..count).map(|pair| if pair % 50 == 7 { -1 } else { pair % 2 }).collect();
+    let mut of_pairs: Vec<i64> = of_last
+        .iter()
+        .map(|&target| if target < 0 { random.pick(&none) } else { targets as i64 - 2 + target })
+        .collect();
+    let count = of_pairs.len();
+    let mut values: Vec<f32> = random.numbers(count * COMPONENTS, -1.0, 1.0);
+    let (first, index, expected_sums) = expected(&of_last, &values, 2, COMPONENTS);
+
+    let mut pairs = vec![-7_i64; count];
+    let (mut sums, mut memory) = (
+        Sparse::<f32>::new(targets * COMPONENTS),
+        Sparse::<u64>::new(Unsorted::bytes(targets, count, ROW).div_ceil(8)),
+    );
+    // As many blocks as have a thread for each pair.
+    emulated_end(ORDERS[0], 10);
     let mut params = EmulatorInverseParams {
         targets: pointer(&mut of_pairs),
         values: pointer(&mut values),
         pairs: pointer(&mut pairs),
         sums: pointer(sums.all_mut()),
-        inverse: Inverse::new(pointer(memory.all_mut()), targets, count, 1, 4),
+        inverse: Inverse::default(),
     };
-    run(gpu, "emulator_inverse_targets", count, &params);
-    params.inverse = params.inverse.sorted(gpu).unwrap();
-    run(gpu, "emulator_inverse_pairs", count, &params);
-    run(gpu, "emulator_inverse_sums", targets, &params);
-    assert_eq!(pairs, [1, 3, 5, 7, 9, 0, 2, 4, 6, 8]);
-    assert_eq!(memory.all()[targets - 2..=targets], [0, 5, 10]);
-    assert_eq!(sums.end(3).iter().map(|&sum| sum as i32).collect::<Vec<_>>(), [0, 5, 5]);
+    let unsorted = Unsorted::new(pointer(memory.all_mut()), targets, count, COMPONENTS, ROW);
+    invert(Gpu::Emulated, unsorted, &mut params);
+    assert_eq!(memory.all()[targets - 2..=targets], first);
+    assert_eq!(pairs[..index.len()], index);
+    assert_eq!(bits(sums.end(2 * COMPONENTS)), bits(&expected_sums));
 }

@@ -72,6 +72,22 @@ fn sorts_any_number_of_pairs() {
 }
 
 #[test]
+fn several_digits_of_so_many_tiles_that_several_blocks_scan_their_counts() {
+    let mut random = Random(12);
+    let count = 64 * TILE + 9;
+    let keys: Vec<u32> = (0..count).map(|_| random.next() as u32).collect();
+    // Two digits of 8 bits, 256 counts of each of 65 tiles; one block scans up to 16384 numbers.
+    let bits = 16;
+    assert!(sort::bytes(count, bits) > 8 * (65 * 256 + 1));
+    let mut expected: Vec<u32> = (0..count as u32).collect();
+    expected.sort_by_key(|&i| masked(u64::from(keys[i as usize]), bits));
+    let unset = vec![0xdead_beef_u32; count];
+    let (found_keys, found) = sorted(emulated_gpu(ORDERS[2]), &keys, &unset, Values::Numbers, bits);
+    assert!(found == expected);
+    assert!(found.iter().zip(&found_keys).all(|(&i, &key)| keys[i as usize] == key));
+}
+
+#[test]
 fn pairs_with_equal_bits_keep_their_order() {
     let mut random = Random(13);
     for count in [100, 2 * TILE + 5] {
@@ -110,7 +126,7 @@ fn what_cannot_be_sorted_is_an_error() {
     let nothing = DevicePtr::default();
     let pairs = Pairs { keys: nothing, values: nothing };
     let launch = |count, bits| sort::launch::<u32, u32>(gpu, pairs, Values::Numbers, pairs, count, bits, nothing);
-    assert!(launch(5, 33).unwrap_err().to_string().contains("bits at most 32"));
+    assert!(launch(5, 33).unwrap_err().to_string().contains("bits must be at most 32"));
     assert!(launch((1 << 32) + 1, 32).unwrap_err().to_string().contains("cannot be numbered"));
     let wide = sort::launch::<u32, u64>(gpu, pairs, Values::Given, pairs, 1, 1, nothing).unwrap_err();
     assert!(wide.to_string().contains("no wider than keys"), "{wide}");

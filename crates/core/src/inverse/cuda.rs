@@ -23,6 +23,19 @@ crate::shared_struct! {
     }
 }
 
+/// The inverse before its pairs are sorted, while kernels set their targets. A second sort would read beyond the memory, so
+/// the first one takes it, and it cannot be copied.
+///
+/// ```compile_fail,E0382
+/// use patina3d_core::{Gpu, inverse::Unsorted};
+/// fn twice(unsorted: Unsorted, gpu: Gpu) {
+///     let _ = unsorted.sorted(gpu);
+///     let _ = unsorted.sorted(gpu);
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Unsorted(Inverse);
+
 crate::shared_struct! {
     /// `inverse.h` says what each field is.
     pub struct InverseParams {
@@ -55,19 +68,18 @@ impl Parts {
     }
 }
 
-impl Inverse {
+impl Unsorted {
     /// Bytes of scratch memory for this many targets and pairs of which each brings a row of `row` bytes.
     pub fn bytes(targets: usize, pairs: usize, row: usize) -> usize {
         let parts = Parts::new(targets, pairs, row);
         parts.first + 4 * parts.column + parts.sort + parts.chunks
     }
 
-    /// In scratch memory that is aligned to 8 bytes, for rows of `components` parts, `row` bytes in all. Kernels may now
-    /// call `inverse_set`.
+    /// In scratch memory that is aligned to 8 bytes, for rows of `components` parts, `row` bytes in all.
     pub fn new(memory: DevicePtr, targets: usize, pairs: usize, components: usize, row: usize) -> Self {
         let parts = Parts::new(targets, pairs, row);
         let keys = memory.after(parts.first);
-        Self {
+        Self(Inverse {
             keys,
             numbers: keys.after(2 * parts.column),
             segments: Segments {
@@ -79,23 +91,29 @@ impl Inverse {
             },
             wide: i32::from(parts.wide),
             reserved: 0,
-        }
+        })
+    }
+
+    /// For kernels that call `inverse_set`.
+    pub fn inverse(&self) -> Inverse {
+        self.0
     }
 
     /// Sorts the pairs by the targets that they were given: one that kernels may ask for the pairs of a target.
-    pub fn sorted(self, gpu: Gpu) -> Result<Self> {
-        let sorted = if self.wide == 0 { self.sorted_by::<u32>(gpu)? } else { self.sorted_by::<u64>(gpu)? };
-        Ok(Self { keys: sorted.keys, numbers: sorted.values, ..self })
+    pub fn sorted(self, gpu: Gpu) -> Result<Inverse> {
+        let sorted = if self.0.wide == 0 { self.sort::<u32>(gpu)? } else { self.sort::<u64>(gpu)? };
+        Ok(Inverse { keys: sorted.keys, numbers: sorted.values, ..self.0 })
     }
 
-    fn sorted_by<K: Key>(self, gpu: Gpu) -> Result<Pairs> {
-        let (targets, pairs) = (self.segments.segments as usize, self.segments.entries as usize);
+    fn sort<K: Key>(&self, gpu: Gpu) -> Result<Pairs> {
+        let Inverse { keys, numbers, segments, .. } = self.0;
+        let (targets, pairs) = (segments.segments as usize, segments.entries as usize);
         let parts = Parts::new(targets, pairs, 0);
-        let given = Pairs { keys: self.keys, values: self.numbers };
-        let other = Pairs { keys: self.keys.after(parts.column), values: self.numbers.after(parts.column) };
-        let scratch = self.keys.after(4 * parts.column);
+        let given = Pairs { keys, values: numbers };
+        let other = Pairs { keys: keys.after(parts.column), values: numbers.after(parts.column) };
+        let scratch = keys.after(4 * parts.column);
         let sorted = sort::launch::<K, K>(gpu, given, Values::Numbers, other, pairs, bits_below(targets + 1), scratch)?;
-        let Segments { first, segments, entries, .. } = self.segments;
+        let Segments { first, segments, entries, .. } = segments;
         let params = InverseParams { keys: sorted.keys, first, targets: segments, pairs: entries };
         let kernel = format!("inverse_starts_{}", K::SUFFIX);
         gpu.launch(&MODULE, &kernel, Grid::per_element(&kernel, targets + 1, THREADS)?, &params)?;

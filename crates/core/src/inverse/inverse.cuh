@@ -20,9 +20,9 @@ struct Inverse {
 
 PATINA3D_LAYOUT(Inverse, keys, numbers, segments, wide, reserved)
 
-// Gives a pair its target, or -1: none.
+// Gives a pair its target; one outside [0, T) is none.
 inline __device__ void inverse_set(const Inverse& x, int64_t pair, int64_t target) {
-    if (target < 0) target = x.segments.segments;
+    if (target < 0 || target >= x.segments.segments) target = x.segments.segments;
     if (x.wide) {
         static_cast<uint64_t*>(x.keys)[pair] = static_cast<uint64_t>(target);
     } else {

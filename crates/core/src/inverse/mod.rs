@@ -6,7 +6,7 @@ mod cpu;
 mod cuda;
 
 pub use cpu::pairs_of_targets;
-pub use cuda::{Inverse, InverseParams};
+pub use cuda::{Inverse, InverseParams, Unsorted};
 
 /// The kernels.
 pub static MODULE: crate::Module = crate::module!("inverse");

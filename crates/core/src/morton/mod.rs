@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Morton codes: the bits of a point's cell, axes by turns, so that points with near codes are near each other.
 //!
-//! A box is cut into `2^bits` equal cells along each axis; a code of 32 bits has 30 of them (15 an axis in the plane, 10 in
-//! space), one of 64 bits has 62 (31) or 63 (21). Points outside have the nearest cell, an extent of 0 has one, a point
-//! that is not finite has the greatest code. Extents of any size work. Cells never go down as a coordinate goes up.
+//! Cells are as long along every axis, for a cell that is not is a bad neighbourhood: from the least corner of a box its
+//! longest side is cut into `2^bits` of them. A code of 32 bits has 30 of them (15 an axis in the plane, 10 in space), one
+//! of 64 bits has 62 (31) or 63 (21). Points outside have the nearest cell, a box without an extent has one. A point that is
+//! not finite has the code after the greatest, `2^(dimension bits)`, so a sort by one bit more brings such points to the
+//! end. Any normal extent works. Cells never go down as a coordinate goes up.
 
 mod cpu;
 mod cuda;

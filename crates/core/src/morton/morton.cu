@@ -11,7 +11,8 @@ __device__ void morton_codes(const MortonParams& p) {
     if (i >= p.count) return;
     const T* low = static_cast<const T*>(p.bounds);
     const T* point = static_cast<const T*>(p.points) + i * D;
-    static_cast<Code*>(p.codes)[i] = static_cast<Code>(morton_code<D>(point, low, low + D, p.bits));
+    const T half_extent = morton_half_extent<D>(low, low + D);
+    static_cast<Code*>(p.codes)[i] = static_cast<Code>(morton_code<D>(point, low, half_extent, p.bits));
 }
 
 }  // namespace

@@ -23,14 +23,26 @@ inline __device__ uint64_t spread3(uint64_t x) {
     return (x | x << 2) & 0x1249249249249249ull;
 }
 
-// The cell of a coordinate among 2^bits equal ones from low to high; those outside have the first or the last one. Of an
-// extent that is not above 0 there is only the first cell.
+// Half the longest side of the box from low to high; 0 where no side is above 0. Halves, because a side can be beyond the
+// greatest number.
+template <int D, typename T>
+__device__ T morton_half_extent(const T* low, const T* high) {
+    T extent = 0;
+#pragma unroll
+    for (int axis = 0; axis < D; ++axis) {
+        const T side = T(0.5) * high[axis] - T(0.5) * low[axis];
+        if (side > extent) extent = side;
+    }
+    return extent;
+}
+
+// The cell of a coordinate among 2^bits equal ones from low on; those outside have the first or the last one. Without an
+// extent there is only the first cell.
 template <typename T>
-__device__ uint64_t morton_cell(T x, T low, T high, int bits) {
-    // Halves, because an extent can be beyond the greatest number.
-    const T half = T(0.5), extent = half * high - half * low, part = (half * x - half * low) / extent;
+__device__ uint64_t morton_cell(T x, T low, T half_extent, int bits) {
+    const T part = (T(0.5) * x - T(0.5) * low) / half_extent;
     const uint64_t last = (uint64_t(1) << bits) - 1;
-    if (!(extent > T(0)) || !(part > T(0))) return 0;
+    if (!(half_extent > T(0)) || !(part > T(0))) return 0;
     return part >= T(1) ? last : uint64_t(part * T(uint64_t(1) << bits));
 }
 
@@ -39,17 +51,20 @@ __device__ bool is_finite(T x) {
     return x - x == T(0);
 }
 
-// The code of a point of D coordinates in the box from low to high with `bits` bits an axis, the first axis lowest. A
-// point that is not finite has the greatest code.
+// The code after the greatest, of points that are in no cell.
+inline __device__ uint64_t morton_off_curve(int dimension, int bits) { return uint64_t(1) << dimension * bits; }
+
+// The code of a point of D coordinates with `bits` bits an axis, the first axis lowest, in cells as long along every axis.
 template <int D, typename T>
-__device__ uint64_t morton_code(const T* point, const T* low, const T* high, int bits) {
-    static_assert(D == 2 || D == 3, "codes of 2 or 3 dimensions");
+__device__ uint64_t morton_code(const T* point, const T* low, T half_extent, int bits) {
+    static_assert(D >= 1 && D <= 3, "codes of 1 to 3 dimensions");
     uint64_t code = 0;
     bool finite = true;
+#pragma unroll
     for (int axis = 0; axis < D; ++axis) {
-        const uint64_t cell = morton_cell(point[axis], low[axis], high[axis], bits);
-        code |= (D == 2 ? spread2(cell) : spread3(cell)) << axis;
+        const uint64_t cell = morton_cell(point[axis], low[axis], half_extent, bits);
+        code |= (D == 1 ? cell : D == 2 ? spread2(cell) : spread3(cell)) << axis;
         finite = finite && is_finite(point[axis]);
     }
-    return finite ? code : (uint64_t(1) << D * bits) - 1;
+    return finite ? code : morton_off_curve(D, bits);
 }

@@ -58,7 +58,8 @@ pub struct Rows {
 }
 
 /// Reduces the rows of each of `segments` segments on a device. `first` points to `segments + 1` numbers of 64 bits,
-/// `out` to room for a row a segment, `scratch` to [`bytes`] bytes for rows of `components` numbers of type `T`.
+/// `out` to room for a row a segment, `scratch` to [`bytes`] bytes for rows of `components` numbers of type `T`, aligned to
+/// 8 of them.
 pub fn launch<T: Real>(
     gpu: Gpu,
     how: Reduction,

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // One value for all entries of each segment of a list, in an order that the segment alone decides: the same bits in every
 // run and beside whatever other segments. Entries are joined in ascending order by one thread; those of a segment of more
-// than a chunk first chunk by chunk, each by a thread of its own, so that none walks a long segment.
+// than a chunk first chunk by chunk, each by a thread of its own, then one thread joins the rows of the chunks in series.
+// So a segment of n entries takes kChunk + n / kChunk steps one after the other, not n; beyond kChunk^2 entries, 65536,
+// the chunks are most of them.
 //
 // A kernel file with values of its own makes two kernels of this: one calls `reduce_chunks` with a thread for each
 // component of two chunks in each window of kChunk entries of the list, the next `reduce_segment` for each segment. Its

@@ -3,7 +3,8 @@
 
 use std::iter::zip;
 
-use super::{Key, digits};
+use super::{Key, check, digits};
+use crate::error::Result;
 use crate::pool;
 
 /// Fewer pairs than this are not worth a thread.
@@ -15,11 +16,16 @@ const LEAST_PIECE: usize = 1 << 14;
 /// ```
 /// let mut keys = vec![0x1_03_u32, 0x2_01, 0x3_03, 0x4_00];
 /// let mut values = vec!['a', 'b', 'c', 'd'];
-/// patina3d_core::sort::pairs(&mut keys, &mut values, 8, 1);
+/// patina3d_core::sort::pairs(&mut keys, &mut values, 8, 1)?;
 /// assert_eq!(keys, [0x4_00, 0x2_01, 0x1_03, 0x3_03]);
 /// assert_eq!(values, ['d', 'b', 'a', 'c']);
+/// # Ok::<(), patina3d_core::Error>(())
 /// ```
-pub fn pairs<K: Key, V: Copy + Send + Sync>(keys: &mut [K], values: &mut [V], bits: u32, threads: usize) {
+///
+/// # Errors
+/// [`Error::Value`](crate::Error::Value) where keys have fewer than `bits` bits.
+pub fn pairs<K: Key, V: Copy + Send + Sync>(keys: &mut [K], values: &mut [V], bits: u32, threads: usize) -> Result<()> {
+    check::<K>(bits)?;
     let count = keys.len().min(values.len());
     let (keys, values) = (&mut keys[..count], &mut values[..count]);
     let (mut other_keys, mut other_values) = (keys.to_vec(), values.to_vec());
@@ -27,7 +33,7 @@ pub fn pairs<K: Key, V: Copy + Send + Sync>(keys: &mut [K], values: &mut [V], bi
     pool::run(threads, 4 * count * digits(bits).count(), |threads| {
         let mut from = (&mut *keys, &mut *values);
         let mut to = (&mut other_keys[..], &mut other_values[..]);
-        for digit in digits(bits.min(K::BITS)) {
+        for digit in digits(bits) {
             sort_by_digit((from.0, from.1), (to.0, to.1), digit, threads);
             (from, to) = (to, from);
             swapped = !swapped;
@@ -37,6 +43,7 @@ pub fn pairs<K: Key, V: Copy + Send + Sync>(keys: &mut [K], values: &mut [V], bi
         keys.copy_from_slice(&other_keys);
         values.copy_from_slice(&other_values);
     }
+    Ok(())
 }
 
 fn sort_by_digit<K: Key, V: Copy + Send + Sync>(
@@ -91,7 +98,7 @@ mod tests {
             for (bits, threads) in [(0, 1), (1, 3), (8, 1), (9, 4), (24, 2), (64, 3)] {
                 let mut sorted = keys(count);
                 let mut values: Vec<usize> = (0..count).collect();
-                pairs(&mut sorted, &mut values, bits, threads);
+                pairs(&mut sorted, &mut values, bits, threads).unwrap();
                 let mut expected: Vec<usize> = (0..count).collect();
                 let mask = 1_u64.checked_shl(bits).unwrap_or(0).wrapping_sub(1);
                 let keys = keys(count);
@@ -100,5 +107,14 @@ mod tests {
                 assert!(zip(&sorted, &values).all(|(key, &i)| *key == keys[i]));
             }
         }
+    }
+
+    #[test]
+    fn more_bits_than_keys_have_are_an_error() {
+        let mut keys = [3_u32, 1];
+        let error = pairs(&mut keys, &mut [0, 1], 33, 1).unwrap_err().to_string();
+        assert!(error.contains("bits must be at most 32") && error.contains("got 33"), "{error}");
+        assert_eq!(keys, [3, 1]);
+        pairs(&mut keys, &mut [0, 1], 32, 1).unwrap();
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Grid, block, arguments.
 
-use super::{Key, MODULE, digit_width, digits};
+use super::{Key, MODULE, check, digit_width, digits};
 use crate::device::Gpu;
 use crate::error::{Error, Result};
 use crate::launch::Grid;
@@ -75,11 +75,9 @@ pub fn launch<K: Key, V: Key>(
     scratch: DevicePtr,
 ) -> Result<Pairs> {
     let types = format!("{}_{}", K::SUFFIX, V::SUFFIX);
-    if bits > K::BITS || V::BITS > K::BITS {
-        return Err(Error::device(
-            format!("sort_{types}"),
-            format!("values must be no wider than keys, and bits at most {}, got {bits}", K::BITS),
-        ));
+    check::<K>(bits)?;
+    if V::BITS > K::BITS {
+        return Err(Error::device(format!("sort_{types}"), "values must be no wider than keys"));
     }
     if values == Values::Numbers && V::BITS == 32 && count > 1 << 32 {
         return Err(Error::device(format!("sort_{types}"), format!("{count} pairs cannot be numbered in 32 bits")));

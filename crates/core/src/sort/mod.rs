@@ -3,16 +3,21 @@
 //! result is the same on every device, whatever the order of threads.
 //!
 //! It is a radix sort from the lowest digit on, of at most 8 bits a digit. It costs time in proportion to the number of
-//! pairs times that of the digits: ask for no more bits than the keys have.
+//! pairs times that of the digits, so ask for as few bits as can differ. More than the keys have are an error.
 
 mod cpu;
 mod cuda;
+
+use crate::error::{Error, Result};
+use crate::launch::Module;
 
 pub use cpu::pairs;
 pub use cuda::{Pairs, SortParams, Values, bytes, launch};
 
 /// The kernels.
-pub static MODULE: crate::Module = crate::module!("sort");
+pub static MODULE: Module = crate::module!("sort");
+
+const OPERATOR: &str = "sort";
 
 /// The most bits of a digit.
 const DIGIT_BITS: u32 = 8;
@@ -56,6 +61,14 @@ key!(u32, "u32"; u64, "u64";);
 /// ```
 pub fn bits_below(count: usize) -> u32 {
     usize::BITS - count.saturating_sub(1).leading_zeros()
+}
+
+/// Keys have the bits that they are to be sorted by.
+fn check<K: Key>(bits: u32) -> Result<()> {
+    if bits > K::BITS {
+        return Err(Error::value(OPERATOR, "bits", format!("at most {}, those of a key", K::BITS), bits.to_string()));
+    }
+    Ok(())
 }
 
 /// The digits of the low `bits` of a key, (shift, width): as few as can be, about equally wide.

@@ -12,7 +12,7 @@ struct SortParams {
     int64_t count;
     int64_t tiles;
     int shift;  // the digit is bits [shift, shift + width) of a key
-    int width;  // 1 to 8
+    int width;  // 0 to 8
     int bits;   // bits that are sorted: of one tile all digits at once
     int reserved;
 };

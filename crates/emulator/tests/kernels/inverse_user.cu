@@ -8,7 +8,9 @@ struct ValueRows : SumRows<float> {
     const EmulatorInverseParams& p;
 
     __device__ explicit ValueRows(const EmulatorInverseParams& p) : p(p) {}
-    __device__ float row(int64_t, int64_t entry, int64_t) const { return p.values[inverse_pair(p.inverse, entry)]; }
+    __device__ float row(int64_t, int64_t entry, int64_t component) const {
+        return p.values[inverse_pair(p.inverse, entry) * p.inverse.segments.components + component];
+    }
 };
 
 __device__ int64_t this_thread() { return int64_t(blockIdx.x) * blockDim.x + threadIdx.x; }
@@ -30,8 +32,8 @@ extern "C" __global__ void emulator_inverse_chunks(const EmulatorInverseParams p
 }
 
 extern "C" __global__ void emulator_inverse_sums(const EmulatorInverseParams p) {
-    const int64_t target = this_thread();
-    if (target < p.inverse.segments.segments) {
-        p.sums[target] = reduce_segment(p.inverse.segments, ValueRows(p), target, 0);
+    const int64_t i = this_thread(), components = p.inverse.segments.components;
+    if (i < p.inverse.segments.segments * components) {
+        p.sums[i] = reduce_segment(p.inverse.segments, ValueRows(p), i / components, i % components);
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! More than 2^32 slots, and more than 2^32 numbers of pixels.
+//! More than 2^32 pixels.
 
 use patina3d_core::Device;
 use patina3d_renderer::blending::{self as operator, GradInputs, Gradients, Inputs, Settings};
@@ -80,7 +80,7 @@ fn blending() {
     };
     run(alone(), &x, Results { image, gradients });
 
-    let images = WIDE / SLOTS + 1;
+    let images = WIDE / PIXELS + 1;
     let wide = [&colors, &dists, &zbuf, &background, &grad].map(|values| batch(images, values));
     let [colors, dists, zbuf, background, grad] = wide.each_ref().map(Sparse::all);
     let (faces, planes) = (batch(images, &faces), planes.map(|plane| batch(images, &plane)));

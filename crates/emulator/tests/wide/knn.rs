@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! More than 2^32 coordinates, distances and indices; and trees of more than 2^32 points.
+//! More than 2^32 queries; and trees of more than 2^32 points.
 
 use patina3d_core::{Device, Tensor};
 use patina3d_emulator::Order;
@@ -53,7 +53,7 @@ fn every_pair_and_the_gradient_of_queries() {
     forward(device, &x, &mut dists, &mut idx);
     backward(device, &x, &idx, &grad, &mut of_p1);
 
-    let n = WIDE / (POINTS * K) + 1;
+    let n = WIDE / POINTS + 1;
     let (p1, p2, grad) = (batch(n, &p1), batch(n, &p2), batch(n, &grad));
     let (mut wide_dists, mut wide_idx) = (Sparse::new(n * POINTS * K), Sparse::new(n * POINTS * K));
     let mut wide_of_p1 = Sparse::new(n * POINTS * D);
@@ -66,13 +66,14 @@ fn every_pair_and_the_gradient_of_queries() {
     assert_eq!(wide_of_p1.end(of_p1.len()), of_p1);
 }
 
-/// Of each padded cloud, so that few of them have more than 2^32 points: few enough queries not to be ordered.
+/// Of each padded cloud, so that few of them have more than 2^32 points. As many queries are too many to be ordered.
 const PADDED: usize = 1 << 21;
 
 #[test]
 fn down_a_tree() {
     const COUNT: usize = 3000;
-    const QUERIES: usize = 1;
+    // Those of the last block.
+    const QUERIES: usize = 128;
     let mut random = Random(6);
     let queries = random.numbers::<f32>(QUERIES, 0.0, 1.0);
     let mut points = vec![0.0_f32; PADDED];
@@ -111,15 +112,15 @@ fn down_a_tree() {
     forward(cpu, &x, &mut dists, &mut idx);
 
     let n = WIDE / PADDED + 1;
-    // Only the last block, whose one query is the last: the other trees are zeros.
+    // Only the last block: the other trees are zeros.
     let device = emulated_end(Order::Forward, 1);
-    assert_eq!(n * QUERIES % 128, 1);
     let (of_leaves, of_boxes, of_ids) = shapes(n);
     let (leaves, boxes, ids) = (batch(n, &leaves), batch(n, &boxes), batch(n, &ids));
     // A search reads the trees, not the points.
-    let (queries, points, lengths) = (batch(n, &queries), Sparse::new(n * PADDED), batch(n, &lengths));
+    let (queries, points) = (batch(n * PADDED / QUERIES, &queries), Sparse::new(n * PADDED));
+    let lengths = batch(n, &lengths);
     let x = Inputs {
-        p1: tensor(queries.all(), &[n, QUERIES, 1], device),
+        p1: tensor(queries.all(), &[n, PADDED, 1], device),
         p2: tensor::<f32>(points.all(), &[n, PADDED, 1], device),
         lengths1: None,
         lengths2: Some(tensor(lengths.all(), &[n], device)),
@@ -131,8 +132,8 @@ fn down_a_tree() {
         norm: Norm::SquaredL2,
         k: K,
     };
-    let (mut wide_dists, mut wide_idx) = (vec![0.0; n * QUERIES * K], vec![0; n * QUERIES * K]);
-    forward(device, &x, &mut wide_dists, &mut wide_idx);
-    assert_eq!(wide_dists[(n - 1) * QUERIES * K..], dists);
-    assert_eq!(wide_idx[(n - 1) * QUERIES * K..], idx);
+    let (mut wide_dists, mut wide_idx) = (Sparse::new(n * PADDED * K), Sparse::new(n * PADDED * K));
+    forward(device, &x, wide_dists.all_mut(), wide_idx.all_mut());
+    assert_eq!(wide_dists.end(dists.len()), dists);
+    assert_eq!(wide_idx.end(idx.len()), idx);
 }

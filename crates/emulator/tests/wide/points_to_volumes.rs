@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! More than 2^32 coordinates, features and voxels.
+//! More than 2^32 points, cells and voxels.
 
 use patina3d_core::{Device, DevicePtr};
 use patina3d_emulator::{Order, launch_some};
@@ -14,7 +14,7 @@ const VOXELS: usize = SIZES[0] * SIZES[1] * SIZES[2];
 const CELLS: usize = (SIZES[0] + 1) * (SIZES[1] + 1) * (SIZES[2] + 1);
 const P: usize = 1536;
 const C: usize = 4;
-const B: usize = WIDE / (C * VOXELS) + 1;
+const B: usize = WIDE / VOXELS + 1;
 
 fn cloud<'a>(device: Device, b: usize, points: &'a [f32], features: &'a [f32]) -> Cloud<'a> {
     Cloud {

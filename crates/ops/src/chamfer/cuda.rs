@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Grid, block, arguments; down trees, the searches of [`crate::knn`].
 
-use patina3d_core::inverse::Inverse;
+use patina3d_core::inverse::{Inverse, Unsorted};
 use patina3d_core::{DevicePtr, Gpu, Grid, Result, Tensor, TensorMut};
 
 use super::{GradInputs, Gradients, Inputs, MODULE, Outputs, Sizes};
@@ -93,7 +93,7 @@ pub(super) fn forward(gpu: Gpu, x: &Inputs<'_>, sizes: Sizes, out: &mut Outputs<
 pub(super) fn scratch_bytes(sizes: Sizes) -> usize {
     let Sizes { n, p1, p2, d } = sizes;
     let row = d * size_of::<f64>();
-    Inverse::bytes(n * p1, n * p2, row).max(Inverse::bytes(n * p2, n * p1, row))
+    Unsorted::bytes(n * p1, n * p2, row).max(Unsorted::bytes(n * p2, n * p1, row))
 }
 
 /// Each point sums over those that chose it, in order, and adds the term of its own choice.
@@ -106,12 +106,13 @@ pub(super) fn backward(gpu: Gpu, x: &GradInputs<'_>, sizes: Sizes, out: &mut Gra
         [(both.side, both.other, &out.x, p1, p2), (both.other, both.side, &out.y, p2, p1)]
     {
         let Some(grad) = grad else { continue };
-        let inverse = Inverse::new(out.scratch.device_ptr(), points, others, sizes.d, sizes.d * size_of::<f64>());
+        let unsorted = Unsorted::new(out.scratch.device_ptr(), points, others, sizes.d, sizes.d * size_of::<f64>());
+        let inverse = unsorted.inverse();
         let mut params = ChamferParams { side, other, grad: grad.device_ptr(), inverse, ..both };
         let dtype = x.inputs.x.dtype().suffix();
         let kernel = "chamfer_backward_targets";
         gpu.launch(&MODULE, kernel, Grid::per_element(kernel, others, THREADS)?, &params)?;
-        params.inverse = params.inverse.sorted(gpu)?;
+        params.inverse = unsorted.sorted(gpu)?;
         let kernel = format!("chamfer_backward_chunks_{dtype}");
         params.inverse.segments.launch_chunks(gpu, &MODULE, &kernel, &params)?;
         let kernel = format!("chamfer_backward_{dtype}");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Grid, block, arguments.
 
-use patina3d_core::inverse::Inverse;
+use patina3d_core::inverse::{Inverse, Unsorted};
 use patina3d_core::tree::DeviceTree;
 use patina3d_core::{DevicePtr, Gpu, Grid, Result};
 
@@ -212,7 +212,7 @@ pub(crate) fn list(sizes: &[usize], k: usize) -> String {
 }
 
 pub(super) fn scratch_bytes(sizes: Sizes) -> usize {
-    Inverse::bytes(sizes.n * sizes.p2, sizes.n * sizes.p1 * sizes.k, sizes.d * size_of::<f64>())
+    Unsorted::bytes(sizes.n * sizes.p2, sizes.n * sizes.p1 * sizes.k, sizes.d * size_of::<f64>())
 }
 
 /// The gradient of `p1` is a sum over a row; that of `p2` over the pairs of each point, in order.
@@ -231,10 +231,11 @@ pub(super) fn backward(gpu: Gpu, x: &GradInputs<'_>, sizes: Sizes, out: &mut Gra
     if let Some(grad) = &out.p2 {
         params.grad_p2 = grad.device_ptr();
         let row = sizes.d * size_of::<f64>();
-        params.inverse = Inverse::new(out.scratch.device_ptr(), points, queries * sizes.k, sizes.d, row);
+        let unsorted = Unsorted::new(out.scratch.device_ptr(), points, queries * sizes.k, sizes.d, row);
+        params.inverse = unsorted.inverse();
         let kernel = "knn_backward_targets";
         gpu.launch(&MODULE, kernel, Grid::per_element(kernel, queries, THREADS)?, &params)?;
-        params.inverse = params.inverse.sorted(gpu)?;
+        params.inverse = unsorted.sorted(gpu)?;
         let kernel = format!("knn_backward_chunks_{dtype}");
         params.inverse.segments.launch_chunks(gpu, &MODULE, &kernel, &params)?;
         let kernel = format!("knn_backward_p2_{dtype}");

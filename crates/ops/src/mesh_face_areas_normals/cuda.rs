@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Grid, block, arguments.
 
-use patina3d_core::inverse::Inverse;
+use patina3d_core::inverse::{Inverse, Unsorted};
 use patina3d_core::{DevicePtr, Gpu, Grid, Result};
 
 use super::{GradInputs, Gradients, Inputs, MODULE, Outputs, Sizes};
@@ -53,7 +53,7 @@ pub(super) fn forward(gpu: Gpu, x: &Inputs<'_>, sizes: Sizes, out: &mut Outputs<
 }
 
 pub(super) fn scratch_bytes(sizes: Sizes) -> usize {
-    Inverse::bytes(sizes.v, 3 * sizes.f, ROW)
+    Unsorted::bytes(sizes.v, 3 * sizes.f, ROW)
 }
 
 pub(super) fn backward(gpu: Gpu, x: &GradInputs<'_>, sizes: Sizes, out: &mut Gradients<'_>) -> Result<()> {
@@ -61,11 +61,12 @@ pub(super) fn backward(gpu: Gpu, x: &GradInputs<'_>, sizes: Sizes, out: &mut Gra
     params.grad_areas = DevicePtr::of(x.grad_areas);
     params.grad_normals = DevicePtr::of(x.grad_normals);
     params.grad_verts = out.verts.device_ptr();
-    params.corners = Inverse::new(out.scratch.device_ptr(), sizes.v, 3 * sizes.f, 1, ROW);
+    let unsorted = Unsorted::new(out.scratch.device_ptr(), sizes.v, 3 * sizes.f, 1, ROW);
+    params.corners = unsorted.inverse();
     let dtype = x.inputs.verts.dtype().suffix();
     let kernel = "mesh_face_areas_normals_backward_targets";
     gpu.launch(&MODULE, kernel, Grid::per_element(kernel, sizes.f, THREADS)?, &params)?;
-    params.corners = params.corners.sorted(gpu)?;
+    params.corners = unsorted.sorted(gpu)?;
     let kernel = format!("mesh_face_areas_normals_backward_chunks_{dtype}");
     params.corners.segments.launch_chunks(gpu, &MODULE, &kernel, &params)?;
     let kernel = format!("mesh_face_areas_normals_backward_sum_{dtype}");

@@ -2,12 +2,12 @@
 // A tree over each cloud: points in the order of a space-filling curve, which sort.cu sorts, cut into leaves; then boxes,
 // level by level. Also the order alone, in which queries that follow each other are near each other.
 #include "geometry.cuh"
+#include "morton/morton.cuh"
 #include "point_index.h"
 
 namespace {
 
-constexpr int kCurveAxes = 3, kCurveBits = 30;    // the curve runs along the first axes and has 2^30 places,
-constexpr uint32_t kOffCurve = 1u << kCurveBits;  // of which a point that is in no leaf has none
+constexpr int kCurveAxes = 3, kCurveBits = 30;  // the curve runs along the first axes and has 2^30 places
 constexpr int kWarp = 32, kPointsOfThread = 8;
 
 __device__ int64_t thread_number() { return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; }
@@ -75,43 +75,33 @@ __device__ void bounds(const PointIndexParams& p) {
     }
 }
 
-// The place of a point along the Z curve through its cloud's bounds, in cells that are as wide along every axis.
-template <typename T>
-__device__ uint32_t place(const PointIndexParams& p, int64_t cloud, int64_t point) {
-    if (!is_in_tree<T>(p, cloud, point)) return kOffCurve;
-    const int axes = curve_axes(p), bits = kCurveBits / axes;
+// The place of a point along the Z curve of D axes through its cloud's bounds.
+template <int D, typename T>
+__device__ uint64_t place(const PointIndexParams& p, int64_t cloud, int64_t point) {
     const uint64_t* of_cloud = p.bounds + cloud * 2 * kCurveAxes;
+    T low[D], high[D];
+#pragma unroll
+    for (int axis = 0; axis < D; ++axis) {
+        low[axis] = T(from_ascending(of_cloud[axis]));
+        high[axis] = T(from_ascending(of_cloud[kCurveAxes + axis]));
+    }
     const T* x = static_cast<const T*>(p.points) + (cloud * p.num_points + point) * p.d;
-    const double most = double((1u << bits) - 1);
-    double extent = 0;
-    for (int axis = 0; axis < axes; ++axis) {
-        extent = greater(from_ascending(of_cloud[kCurveAxes + axis]) - from_ascending(of_cloud[axis]), extent);
-    }
-    // Where there is no extent, or one that is not finite, all are at one place.
-    const double scale = extent > 0 ? most / extent : 0;
-    uint32_t cell[kCurveAxes] = {0, 0, 0};
-#pragma unroll
-    for (int axis = 0; axis < kCurveAxes; ++axis) {
-        if (axis >= axes) continue;
-        const double along = (double(x[axis]) - from_ascending(of_cloud[axis])) * scale;
-        cell[axis] = static_cast<uint32_t>(along < most ? along : most);
-    }
-    uint32_t code = 0;
-    for (int bit = bits - 1; bit >= 0; --bit) {
-#pragma unroll
-        for (int axis = 0; axis < kCurveAxes; ++axis) {
-            if (axis < axes) code = code << 1 | (cell[axis] >> bit & 1);
-        }
-    }
-    return code;
+    return morton_code<D>(x, low, morton_half_extent<D>(low, high), kCurveBits / D);
 }
 
 template <typename T>
 __device__ void keys(const PointIndexParams& p) {
     const int64_t row = thread_number();
     if (row >= p.n * p.num_points) return;
-    const int64_t cloud = row / p.num_points;
-    const uint64_t key = static_cast<uint64_t>(cloud) << (kCurveBits + 1) | place<T>(p, cloud, row % p.num_points);
+    const int64_t cloud = row / p.num_points, point = row % p.num_points;
+    const int axes = curve_axes(p);
+    uint64_t key = morton_off_curve(1, kCurveBits);
+    if (is_in_tree<T>(p, cloud, point)) {
+        key = axes == 1   ? place<1, T>(p, cloud, point)
+              : axes == 2 ? place<2, T>(p, cloud, point)
+                          : place<3, T>(p, cloud, point);
+    }
+    key |= static_cast<uint64_t>(cloud) << (kCurveBits + 1);
     if (p.narrow) {
         static_cast<uint32_t*>(p.keys)[row] = static_cast<uint32_t>(key);
     } else {
