@@ -11,8 +11,6 @@ struct ValueRows : SumRows<float> {
     __device__ float row(int64_t, int64_t entry, int64_t) const { return p.values[inverse_pair(p.inverse, entry)]; }
 };
 
-__device__ int64_t this_thread() { return int64_t(blockIdx.x) * blockDim.x + threadIdx.x; }
-
 }  // namespace
 
 extern "C" __global__ void emulator_inverse_targets(const EmulatorInverseParams p) {

@@ -3,15 +3,13 @@
 // values of faces a thread a pixel, each image from a warp on.
 #include "fixed_point.cuh"
 #include "interp_face_attrs.h"
+#include "warp.cuh"
 
 namespace {
 
 constexpr int kThreads = 256;
-constexpr unsigned kAllLanes = 0xffffffffu;
 
 using Params = InterpFaceAttrsParams;
-
-__device__ int64_t this_thread() { return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; }
 
 template <typename T>
 __device__ T at(const void* numbers, int64_t i) {
@@ -54,13 +52,6 @@ __device__ void backward_weights(const Params& p) {
 template <typename T>
 __device__ FixedPointSums<T> sums_of(const Params& p) {
     return {static_cast<T*>(p.grad_face_attributes), p.sums, p.summands, p.f, 3 * p.d};
-}
-
-// The sum over a warp, in the same order in every lane.
-template <typename T>
-__device__ T warp_sum(T value) {
-    for (int step = 16; step > 0; step /= 2) value += __shfl_xor_sync(kAllLanes, value, step);
-    return value;
 }
 
 // The pixel of a thread, `pixels` or more where it has none. Images begin at warps of their own: a warp adds up the same

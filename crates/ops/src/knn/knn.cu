@@ -92,7 +92,7 @@ struct Candidates {
 
 template <typename T, typename List, typename Metric>
 __device__ void knn_forward_tree(const KnnParams& p, const Metric& metric) {
-    const int64_t thread = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+    const int64_t thread = this_thread();
     if (thread >= p.n * p.num_p1) return;
     const int64_t row = p.order == nullptr ? thread : p.order[thread];
     const int64_t cloud = row / p.num_p1;
@@ -136,7 +136,7 @@ __device__ bool is_point(const KnnParams& p, int64_t index) { return index >= 0 
 
 template <typename T>
 __device__ void knn_backward_p1(const KnnParams& p) {
-    const int64_t row = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+    const int64_t row = this_thread();
     if (row >= p.n * p.num_p1) return;
     const Query query(p, row);
     const T* a = static_cast<const T*>(p.p1) + row * p.d;
@@ -170,14 +170,14 @@ struct PairRows : SumRows<T> {
 // A thread a coordinate of a point.
 template <typename T>
 __device__ void knn_backward_p2(const KnnParams& p) {
-    const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+    const int64_t i = this_thread();
     if (i >= p.n * p.num_p2 * p.d) return;
     static_cast<T*>(p.grad_p2)[i] = reduce_segment(p.inverse.segments, PairRows<T>(p), i / p.d, i % p.d);
 }
 
 // Gives this thread's slot the point that it names.
 __device__ void set_target(const KnnParams& p) {
-    const int64_t slot = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+    const int64_t slot = this_thread();
     if (slot >= p.n * p.num_p1 * p.k) return;
     const Query query(p, slot / p.k);
     const int64_t point = p.idx[slot];

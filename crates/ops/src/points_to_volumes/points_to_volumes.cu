@@ -3,18 +3,17 @@
 // around it hold. Backward: each point looks at its voxels.
 #include "points_to_volumes.h"
 
+#include "warp.cuh"
+
 namespace {
 
 constexpr int kThreads = 256;
-constexpr unsigned kAllLanes = 0xffffffffu;
 // Channels that a thread sums up at a time.
 constexpr int kChannels = 4;
 // Points around a voxel that are worth a whole warp.
 constexpr int64_t kMany = 512;
 
 using Params = PointsToVolumesParams;
-
-__device__ int64_t this_thread() { return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; }
 
 template <typename T>
 __device__ T at(const void* numbers, int64_t i) {
@@ -140,13 +139,6 @@ struct Collector {
     }
 };
 
-// The sum over a warp, in the same order in every lane.
-template <typename T>
-__device__ T warp_sum(T value) {
-    for (int step = 16; step > 0; step /= 2) value += __shfl_xor_sync(kAllLanes, value, step);
-    return value;
-}
-
 template <typename T>
 __device__ void forward(const Params& p) {
     // All blocks of a group of channels, then those of the next.
@@ -240,13 +232,15 @@ __device__ void backward(const Params& p) {
 
 }  // namespace
 
-#define KERNEL(pass) \
-    extern "C" __global__ void __launch_bounds__(kThreads) points_to_volumes_##pass(const PointsToVolumesParams p)
+// `blocks` of a multiprocessor at least: as many as leave each thread the registers that it wants.
+#define KERNEL(pass, blocks)                                       \
+    extern "C" __global__ void __launch_bounds__(kThreads, blocks) \
+        points_to_volumes_##pass(const PointsToVolumesParams p)
 
-#define KERNELS(T, dtype)                       \
-    KERNEL(targets_##dtype) { set_cell<T>(p); } \
-    KERNEL(forward_##dtype) { forward<T>(p); }  \
-    KERNEL(backward_##dtype) { backward<T>(p); }
+#define KERNELS(T, dtype, blocks)                       \
+    KERNEL(targets_##dtype, blocks) { set_cell<T>(p); } \
+    KERNEL(forward_##dtype, blocks) { forward<T>(p); }  \
+    KERNEL(backward_##dtype, blocks) { backward<T>(p); }
 
-KERNELS(float, f32)
-KERNELS(double, f64)
+KERNELS(float, f32, 4)
+KERNELS(double, f64, 2)
