@@ -16,6 +16,7 @@ from patina3d.loss._reference.chamfer import nearest_both_ways
 from patina3d.ops import PointIndex, knn_points
 from patina3d.ops.point_index import NO_TREES
 from patina3d.structures import Pointclouds
+from support.emulator import needs_emulator, on_cpu_and_emulated
 
 emulated = pytest.mark.emulated
 laws = settings(max_examples=15, deadline=None)
@@ -685,6 +686,26 @@ def test_strides_and_lazy_negation(device):
     assert negated.is_neg()
     lengths = batch.x_lengths.repeat_interleave(3)[::3]
     assert chamfer_distance(transposed, negated, lengths, batch.y_lengths)[0] == want
+
+
+@needs_emulator
+@emulated
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("norm", [1, 2])
+def test_kernels_give_the_gradient_of_the_cpu_where_many_choose_one_point(norm, dtype):
+    """To the bit: of either cloud, with more choices of a point than one thread adds up."""
+    few, many = torch.randn(2, 2, 3, dtype=dtype), torch.randn(2, 700, 3, dtype=dtype)
+    upstream = torch.randn(2, 2, dtype=dtype), torch.randn(2, 700, dtype=dtype)
+    for points, grads in (((few, many), upstream), ((many, few), upstream[::-1])):
+        leaves = [x.clone().requires_grad_() for x in points]
+        found = both_ways(*leaves, norm=norm)
+        assert max(idx.bincount().max() for idx in (*found[1], *found[3])) > 256
+
+        def gradients(leaves=leaves, grads=grads):
+            return torch.autograd.grad(both_ways(*leaves, norm=norm)[::2], leaves, grads)
+
+        for here, there in zip(*on_cpu_and_emulated(gradients), strict=True):
+            assert torch.equal(here, there)
 
 
 @pytest.mark.gpu

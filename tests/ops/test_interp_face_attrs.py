@@ -216,6 +216,30 @@ def test_strided_and_expanded_input():
 
 
 @emulated
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("size", [(5, 5), (1, 33), (8, 8)])
+def test_an_image_alone_has_the_bits_it_has_in_a_batch(size, dtype, device):
+    """Also where its pixels are no whole number of warps."""
+    pix_to_face, weights, _ = scene((3, *size, 3), num_faces=2, dtype=dtype, device=device)
+    batch = torch.where(pix_to_face < 0, -9, pix_to_face + torch.tensor([0, 2, 4], device=device).reshape(3, 1, 1, 1))
+    values = torch.randn(6, 3, 4, dtype=dtype, device=device)
+    inputs = weights.requires_grad_(), values.requires_grad_()
+    upstream = torch.randn(*pix_to_face.shape, values.shape[-1], dtype=dtype, device=device)
+
+    def everything(images, faces):
+        x = inputs[0][images], inputs[1][faces]
+        out = interpolate_face_attributes(batch[images] - faces.start, *x)
+        return out, *torch.autograd.grad(out, x, upstream[images])
+
+    whole = everything(slice(0, 3), slice(0, 6))
+    for n in range(3):
+        one, its_faces = slice(n, n + 1), slice(2 * n, 2 * n + 2)
+        alone = everything(one, its_faces)
+        for got, want in zip(alone, (whole[0][one], whole[1][one], whole[2][its_faces]), strict=True):
+            assert torch.equal(got, want)
+
+
+@emulated
 def test_same_bits_in_every_run(device):
     pix_to_face, weights, values = scene((1, 64, 64, 8), num_faces=7, dtype=torch.float32, device=device)
     inputs = weights.requires_grad_(), values.requires_grad_()

@@ -14,6 +14,7 @@ from patina3d.ops import knn_gather, knn_points
 from patina3d.ops._reference.knn import knn_points as reference
 from patina3d.ops.knn import _KNN
 from patina3d.ops.point_index import NO_TREES
+from support.emulator import needs_emulator, on_cpu_and_emulated
 
 emulated = pytest.mark.emulated
 laws = settings(max_examples=15, deadline=None)
@@ -385,6 +386,22 @@ def test_large_clouds_give_the_bits_of_their_parts(k, norm, dtype):
     part = knn_points(p1[:, rows], p2, None, lengths2, norm=norm, K=k)
     assert torch.equal(found[0].dists[:, rows], part.dists)
     assert torch.equal(found[0].idx[:, rows], part.idx)
+
+
+@needs_emulator
+@emulated
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("norm", [1, 2])
+def test_kernels_give_the_gradient_of_the_cpu_where_many_choose_one_point(norm, dtype):
+    """To the bit: more pairs than one thread adds up, in both clouds of the batch."""
+    leaves = torch.randn(2, 700, 3, dtype=dtype).requires_grad_(), torch.randn(2, 2, 3, dtype=dtype).requires_grad_()
+    upstream = torch.randn(2, 700, 2, dtype=dtype)
+
+    def gradients():
+        return torch.autograd.grad(knn_points(*leaves, norm=norm, K=2).dists, leaves, upstream)
+
+    for here, there in zip(*on_cpu_and_emulated(gradients), strict=True):
+        assert torch.equal(here, there)
 
 
 @pytest.mark.gpu

@@ -354,6 +354,23 @@ def test_a_batch_of_one_is_itself_in_a_larger_batch(mode):
 
 
 @emulated
+@pytest.mark.parametrize("points", [300, 6000])
+def test_a_volume_alone_has_the_bits_it_has_in_a_batch(points, device):
+    """Also where voxels are no whole number of warps, and so many points are around one that a warp adds them up."""
+    args = [x.requires_grad_() for x in scene(3, points, voxels=(1, 5, 5), dtype=torch.float32, device=device)]
+
+    def everything(volumes):
+        x = [value[volumes] for value in args]
+        out = add(*x)
+        return *out, *torch.autograd.grad(sum(value.square().sum() for value in out), x)
+
+    whole = everything(slice(0, 3))
+    for n in range(3):
+        alone = everything(slice(n, n + 1))
+        assert all(torch.equal(a, b[n : n + 1]) for a, b in zip(alone, whole, strict=True))
+
+
+@emulated
 def test_same_bits_in_every_run(device):
     args = [x.requires_grad_() for x in scene(batch=1, points=9000, dtype=torch.float32, device=device)]
 

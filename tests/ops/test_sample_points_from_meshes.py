@@ -20,6 +20,7 @@ from patina3d.ops.sample_points_from_meshes import _backward, _forward, _rand_ba
 from patina3d.structures import Meshes
 from patina3d.transforms import random_rotation
 from patina3d.utils import ico_sphere
+from support.emulator import needs_emulator, on_cpu_and_emulated
 from support.meshes import real_mesh
 from support.random_meshes import SIZES, batch_sizes, random_lists
 
@@ -77,18 +78,11 @@ def test_definition_in_float32(device):
     torch.testing.assert_close(points32.double(), points, rtol=0, atol=4e-3)
 
 
-@pytest.mark.skipif(not _native.has_emulator(), reason="this build has no emulator")
+@needs_emulator
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_kernels_give_the_bits_of_the_cpu(dtype):
     meshes = packed(random_lists([*SIZES, (400, 900)], dtype=dtype))
-    emulating, results = _native.is_emulating(), []
-    try:
-        for emulate in (False, True):
-            _native.emulate(emulate)
-            results.append(draw(meshes, 11, 400))
-    finally:
-        _native.emulate(emulating)
-    for here, there in zip(*results, strict=True):
+    for here, there in zip(*on_cpu_and_emulated(lambda: draw(meshes, 11, 400)), strict=True):
         assert torch.equal(here, there)
 
 

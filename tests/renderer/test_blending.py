@@ -387,14 +387,23 @@ def test_depths_count_in_units_of_the_depth_range(scale):
     assert torch.allclose(softmax_rgb_blend(colors, fragments, BlendParams(SIGMA, 0.1), scale, 5.0 * scale), plain)
 
 
+@emulated
 @pytest.mark.parametrize("blend", [hard_rgb_blend, sigmoid_alpha_blend, softmax_rgb_blend])
-def test_an_image_alone_is_that_of_the_batch(blend):
-    colors, fragments = scene()
+def test_an_image_alone_is_that_of_the_batch(blend, device):
+    colors, fragments = scene((2, 5, 5, 4), dtype=torch.float32, device=device)
+    inputs = [x.requires_grad_() for x in (colors, fragments.dists, fragments.zbuf)]
+
+    def everything(images):
+        x = [value[images] for value in inputs]
+        slots = SimpleNamespace(pix_to_face=fragments.pix_to_face[images], dists=x[1], zbuf=x[2])
+        image = blend(x[0], slots, BlendParams(SIGMA, 0.1))
+        grads = torch.autograd.grad(image.square().sum(), x, allow_unused=True)
+        return image, *(grad for grad in grads if grad is not None)
+
+    whole = everything(slice(0, 2))
     for n in range(2):
-        alone = SimpleNamespace(**{name: value[n : n + 1] for name, value in vars(fragments).items()})
-        assert torch.equal(
-            blend(colors[n : n + 1], alone, BlendParams(SIGMA)), blend(colors, fragments, BlendParams(SIGMA))[n : n + 1]
-        )
+        for alone, want in zip(everything(slice(n, n + 1)), whole, strict=True):
+            assert torch.equal(alone, want[n : n + 1])
 
 
 @emulated

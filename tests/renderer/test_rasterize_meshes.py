@@ -250,6 +250,27 @@ def test_a_mesh_alone_is_the_mesh_in_a_batch(counts: list[int], seed: int):
         assert all(torch.equal(x, y[n : n + 1]) for x, y in zip(alone[1:], batch[1:], strict=True))
 
 
+@emulated
+@pytest.mark.parametrize("size", [(5, 5), (19, 33)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_mesh_alone_has_the_gradient_that_it_has_in_a_batch(dtype: torch.dtype, size: tuple[int, int], device):
+    """To the bit: two large triangles cover most pixels of each image."""
+    verts = [x.verts_packed() for x in (soup(2, size=3, dtype=dtype, seed=seed) for seed in (1, 2, 3))]
+    faces = torch.arange(6, device=device).reshape(2, 3)
+
+    def gradients(verts: list[Tensor], upstream: list[Tensor]) -> tuple[Tensor, ...]:
+        leaves = [x.to(device).requires_grad_() for x in verts]
+        fragments = rasterize_meshes(Meshes(leaves, [faces] * len(leaves)), size, 0.01, 2)
+        return torch.autograd.grad(fragments[1:], leaves, upstream)
+
+    upstream = [torch.randn(3, *size, 2, *last, dtype=dtype, device=device) for last in ((), (3,), ())]
+    batch = gradients(verts, upstream)
+    for n in range(3):
+        (alone,) = gradients(verts[n : n + 1], [x[n : n + 1] for x in upstream])
+        assert (alone != 0).any()
+        assert torch.equal(alone, batch[n])
+
+
 @settings(max_examples=20, deadline=None)
 @given(exponent=st.integers(-10, 20), seed=st.integers(0, 1000))
 def test_depth_scales_with_the_scene(exponent: int, seed: int):

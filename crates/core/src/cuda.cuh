@@ -45,3 +45,6 @@ extern __shared__ __align__(16) unsigned char patina3d_dynamic_shared[];
 #include "emulator.h"
 
 #endif
+
+// The number of a thread of a grid along x.
+inline __device__ int64_t this_thread() { return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; }

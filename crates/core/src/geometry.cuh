@@ -14,6 +14,21 @@ struct Vec3 {
     T x, y, z;
 };
 
+// One of many that lie one after the other.
+template <typename T>
+__device__ Vec3<T> load_vec3(const void* vectors, int64_t i) {
+    const T* at = static_cast<const T*>(vectors) + 3 * i;
+    return {at[0], at[1], at[2]};
+}
+
+template <typename T>
+__device__ void store_vec3(void* vectors, int64_t i, Vec3<T> value) {
+    T* at = static_cast<T*>(vectors) + 3 * i;
+    at[0] = value.x;
+    at[1] = value.y;
+    at[2] = value.z;
+}
+
 // The vertices of a triangle in the plane, or their gradients.
 template <typename T>
 struct Triangle2 {

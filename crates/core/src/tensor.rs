@@ -302,6 +302,11 @@ impl<'a> Tensor<'a> {
         Ok(unsafe { std::slice::from_raw_parts(self.data.cast(), self.numel()) })
     }
 
+    /// The elements of [`Self::as_slice`], `N` at a time: the rows of a tensor whose last axis has that size.
+    pub fn as_rows<T: Element, const N: usize>(&self) -> Result<&'a [[T; N]]> {
+        Ok(self.as_slice()?.as_chunks().0)
+    }
+
     /// The bytes of all elements, of a tensor of any type in host memory: for operators that only move elements.
     pub fn as_bytes(&self) -> Result<&'a [u8]> {
         on_host(self.device)?;

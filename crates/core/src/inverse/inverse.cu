@@ -6,7 +6,7 @@ namespace {
 
 template <typename Key>
 __device__ void inverse_starts(const InverseParams& p) {
-    const int64_t target = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+    const int64_t target = this_thread();
     if (target > p.targets) return;
     const Key* keys = static_cast<const Key*>(p.keys);
     int64_t low = 0, high = p.pairs;

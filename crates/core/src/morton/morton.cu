@@ -7,7 +7,7 @@ namespace {
 
 template <typename T, int D, typename Code>
 __device__ void morton_codes(const MortonParams& p) {
-    const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+    const int64_t i = this_thread();
     if (i >= p.count) return;
     const T* low = static_cast<const T*>(p.bounds);
     const T* point = static_cast<const T*>(p.points) + i * D;

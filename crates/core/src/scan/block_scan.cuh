@@ -2,9 +2,7 @@
 // Sums over the lanes of a warp and the threads of a block that come before the calling one. Every thread of the warp, or
 // of the block, makes the call.
 #pragma once
-#include "cuda.cuh"
-
-constexpr unsigned kAllLanes = 0xffffffffu;
+#include "warp.cuh"
 
 // The sum of the values of this lane and of those before it.
 template <typename T>

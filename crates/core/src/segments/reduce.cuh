@@ -74,7 +74,7 @@ inline __device__ int64_t row_of_chunk(int64_t begin_of_segment, int64_t begin_o
 // A thread a component of a row of the chunks.
 template <typename Rows>
 __device__ void reduce_chunks(const Segments& x, const Rows& rows) {
-    const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+    const int64_t i = this_thread();
     const int64_t row = i / x.components, start = row / 2 * kChunk;
     if (start >= x.entries) return;
     const int64_t end = x.entries - start < kChunk ? x.entries : start + kChunk;

@@ -39,7 +39,7 @@ __device__ void chunks(const SegmentsParams& p) {
 template <typename T, typename How>
 __device__ void whole(const SegmentsParams& p) {
     const int64_t components = p.segments.components;
-    const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+    const int64_t i = this_thread();
     if (i >= p.segments.segments * components) return;
     static_cast<T*>(p.out)[i] = reduce_segment(p.segments, ValueRows<T, How>(p), i / components, i % components);
 }

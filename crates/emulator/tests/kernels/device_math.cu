@@ -20,7 +20,7 @@ struct Writer {
 
 template <typename T>
 __device__ void evaluate(const EmulatorDeviceMathParams& params) {
-    const int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
+    const int64_t i = this_thread();
     if (i >= params.num_cases) return;
     const T* c = static_cast<const T*>(params.cases) + 17 * i;
     const int64_t* pixel = params.pixels + 3 * i;

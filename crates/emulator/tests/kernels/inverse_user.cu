@@ -13,8 +13,6 @@ struct ValueRows : SumRows<float> {
     }
 };
 
-__device__ int64_t this_thread() { return int64_t(blockIdx.x) * blockDim.x + threadIdx.x; }
-
 }  // namespace
 
 extern "C" __global__ void emulator_inverse_targets(const EmulatorInverseParams p) {

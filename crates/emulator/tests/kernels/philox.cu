@@ -4,7 +4,7 @@
 #include "philox.cuh"
 
 extern "C" __global__ void emulator_philox(const EmulatorPhiloxParams p) {
-    const int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
+    const int64_t i = this_thread();
     if (i >= p.num_cases) return;
     const uint32_t* in = p.inputs + 6 * i;
     const Words4 out = philox({in[0], in[1], in[2], in[3]}, in[4], in[5]);

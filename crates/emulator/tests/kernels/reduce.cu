@@ -22,7 +22,7 @@ static __device__ T sum_of_warp(T value) {
 }
 
 static __device__ float value_of(const EmulatorReduceParams& p) {
-    const int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
+    const int64_t i = this_thread();
     return i < p.num_values ? float(p.scale[i % 3]) * __ldg(p.values + i) : 0.0f;
 }
 

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! More than 2^32 queries; and trees of more than 2^32 points.
 
-use patina3d_core::{Device, Tensor};
-use patina3d_emulator::Order;
-use patina3d_ops::knn::{self, GradInputs, Gradients, Inputs, Norm, Outputs};
+use patina3d_core::inverse::Inverse;
+use patina3d_core::segments::Segments;
+use patina3d_core::tree::DeviceTree;
+use patina3d_core::{Device, DevicePtr, Tensor};
+use patina3d_emulator::{Order, launch_some};
+use patina3d_ops::knn::{self, GradInputs, Gradients, Inputs, KnnParams, Norm, Outputs};
 use patina3d_ops::point_index::{self, Trees};
 
-use crate::support::{Random, Sparse, emulated_end, tensor, tensor_mut};
+use crate::support::{Random, Sparse, emulated_end, pointer, tensor, tensor_mut};
 use crate::{WIDE, alone, batch, end};
 
 const POINTS: usize = 1 << 10;
@@ -64,6 +67,56 @@ fn every_pair_and_the_gradient_of_queries() {
     assert_eq!(wide_dists.end(dists.len()), dists);
     assert_eq!(wide_idx.end(idx.len()), idx);
     assert_eq!(wide_of_p1.end(of_p1.len()), of_p1);
+}
+
+/// What each slot chose; the pairs themselves are sorted in between.
+#[test]
+fn the_points_that_slots_name() {
+    let mut random = Random(3);
+    let mut idx: Vec<i64> = (0..POINTS * K).map(|_| ((random.next() >> 11) % POINTS as u64) as i64).collect();
+    (idx[5], idx[6]) = (-1, POINTS as i64);
+    let n = WIDE / (POINTS * K) + 1;
+    let mut lengths1 = batch(n, &[POINTS as i64 - 1]);
+    let (mut wide_idx, mut keys) = (batch(n, &idx), Sparse::<u64>::new(n * POINTS * K));
+    let targets = (n * POINTS) as i64;
+    let absent = DevicePtr::default();
+    let params = KnnParams {
+        p1: absent,
+        p2: absent,
+        lengths1: pointer(lengths1.all_mut()),
+        lengths2: absent,
+        dists: absent,
+        idx: pointer(wide_idx.all_mut()),
+        grad_dists: absent,
+        grad_p1: absent,
+        grad_p2: absent,
+        inverse: Inverse {
+            keys: pointer(keys.all_mut()),
+            segments: Segments { segments: targets, ..Segments::default() },
+            wide: 1,
+            ..Inverse::default()
+        },
+        tree: DeviceTree::default(),
+        order: absent,
+        n: n as i64,
+        num_p1: POINTS as i64,
+        num_p2: POINTS as i64,
+        d: D as i64,
+        k: K as i64,
+        tile: 0,
+        limit: f64::INFINITY,
+        norm: 2,
+        limited: 0,
+    };
+    let blocks = (n * POINTS * K).div_ceil(128);
+    let some = (blocks - POINTS * K / 128) as u64..blocks as u64;
+    let (grid, params) = ([blocks as u32, 1, 1], (&raw const params).cast());
+    launch_some(some, Order::Forward, "knn_backward_targets", grid, [128, 1, 1], 0, params).unwrap();
+    let first = targets - POINTS as i64;
+    for (slot, (&key, &point)) in keys.end(POINTS * K).iter().zip(&idx).enumerate() {
+        let names = slot / K < POINTS - 1 && (0..POINTS as i64).contains(&point);
+        assert_eq!(key, if names { first + point } else { targets } as u64, "slot {slot}");
+    }
 }
 
 /// Of each padded cloud, so that few of them have more than 2^32 points. As many queries are too many to be ordered.

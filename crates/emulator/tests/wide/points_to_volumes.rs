@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! More than 2^32 points, cells and voxels.
 
+use patina3d_core::inverse::{Inverse, InverseParams};
+use patina3d_core::segments::Segments;
 use patina3d_core::{Device, DevicePtr};
 use patina3d_emulator::{Order, launch_some};
 use patina3d_ops::points_to_volumes::{self as operator, Cloud, Gradients, Outputs, PointsToVolumesParams, Volumes};
@@ -63,7 +65,7 @@ fn gradients() {
     assert_eq!(wide_of_features.end(C * P), of_features);
 }
 
-/// Kernel by kernel, for between keys and starts all points are sorted.
+/// Kernel by kernel, for all points are sorted before it is found where those of each cell begin.
 #[test]
 fn votes() {
     let scene = random_scene();
@@ -86,7 +88,8 @@ fn votes() {
     let [points, features, densities, volume_features] = inputs.each_mut().map(|values| pointer(values.all_mut()));
     let (mut wide_densities, mut wide_features) = (Sparse::<f32>::new(B * VOXELS), Sparse::<f32>::new(B * C * VOXELS));
     let (mut keys, mut order) = (Sparse::<u64>::new(B * P), Sparse::<u64>::new(B * P));
-    let mut starts = Sparse::<u64>::new(B * CELLS + 1);
+    let mut first = Sparse::<u64>::new(B * CELLS + 1);
+    let (keys_at, first_at) = (pointer(keys.all_mut()), pointer(first.all_mut()));
     let params = PointsToVolumesParams {
         points,
         features,
@@ -96,10 +99,13 @@ fn votes() {
         volume_features,
         out_densities: pointer(wide_densities.all_mut()),
         out_features: pointer(wide_features.all_mut()),
-        keys: pointer(keys.all_mut()),
-        order: pointer(order.all_mut()),
-        starts: pointer(starts.all_mut()),
-        cells: (B * CELLS) as i64,
+        inverse: Inverse {
+            keys: keys_at,
+            numbers: pointer(order.all_mut()),
+            segments: Segments { first: first_at, segments: (B * CELLS) as i64, ..Segments::default() },
+            wide: 1,
+            reserved: 0,
+        },
         grad_points: DevicePtr::default(),
         grad_features: DevicePtr::default(),
         b: B as i64,
@@ -113,14 +119,13 @@ fn votes() {
         splat: 1,
     };
     // The last threads of a kernel.
-    let launch = |pass: &str, threads: usize, last: usize| {
+    let launch = |kernel: &str, params: *const u8, threads: usize, last: usize| {
         let blocks = threads.div_ceil(256);
         let some = (blocks - last.div_ceil(256) - 1) as u64..blocks as u64;
-        let kernel = format!("points_to_volumes_{pass}");
-        let params = (&raw const params).cast();
-        launch_some(some, Order::Forward, &kernel, [blocks as u32, 1, 1], [256, 1, 1], 0, params).unwrap();
+        launch_some(some, Order::Forward, kernel, [blocks as u32, 1, 1], [256, 1, 1], 0, params).unwrap();
     };
-    launch("keys_f32", B * P, P);
+    let of_operator = (&raw const params).cast();
+    launch("points_to_volumes_targets_f32", of_operator, B * P, P);
     let keys = keys.end(P);
     let mut sorted: Vec<(u64, u64)> = keys.iter().copied().zip((B - 1) as u64 * P as u64..).collect();
     sorted.sort_unstable();
@@ -128,8 +133,9 @@ fn votes() {
         keys[slot] = key;
         order.end(P)[slot] = point;
     }
-    launch("starts", B * CELLS + 1, CELLS + 1);
-    launch("forward_f32", B * VOXELS, VOXELS - 256);
+    let starts = InverseParams { keys: keys_at, first: first_at, targets: (B * CELLS) as i64, pairs: (B * P) as i64 };
+    launch("inverse_starts_u64", (&raw const starts).cast(), B * CELLS + 1, CELLS + 1);
+    launch("points_to_volumes_forward_f32", of_operator, B * VOXELS, VOXELS - 256);
     assert_eq!(wide_densities.end(VOXELS), out_densities);
     assert_eq!(wide_features.end(C * VOXELS), out_features);
 }

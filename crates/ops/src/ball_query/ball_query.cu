@@ -70,7 +70,7 @@ struct Candidates {
 
 template <typename T, typename List, typename Metric>
 __device__ void ball_query_forward_tree(const BallQueryParams& p, const Metric& metric) {
-    const int64_t thread = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+    const int64_t thread = this_thread();
     if (thread >= p.n * p.num_p1) return;
     const int64_t row = p.order == nullptr ? thread : p.order[thread];
     const int64_t cloud = row / p.num_p1;

@@ -48,7 +48,7 @@ __device__ void chamfer_forward(const ChamferParams& p) {
 
 // Gives this thread's one of the other points the point that it chose.
 __device__ void set_target(const ChamferParams& p) {
-    const int64_t pair = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+    const int64_t pair = this_thread();
     if (pair >= p.n * p.other.num_points) return;
     const int64_t cloud = pair / p.other.num_points, target = p.other.idx[pair];
     const bool chosen =
@@ -73,7 +73,7 @@ struct PairRows : SumRows<T> {
 // A thread a coordinate of a point.
 template <typename T>
 __device__ void chamfer_backward(const ChamferParams& p) {
-    const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+    const int64_t i = this_thread();
     if (i >= p.n * p.side.num_points * p.d) return;
     const int64_t row = i / p.d, axis = i % p.d, cloud = row / p.side.num_points, chosen = p.side.idx[row];
     T grad = reduce_segment(p.inverse.segments, PairRows<T>(p), row, axis);

@@ -27,7 +27,7 @@ impl<'a, T: Scalar> Slots<'a, T> {
     fn new(x: &Inputs<'a>, d: usize) -> Result<Self> {
         Ok(Self {
             faces: x.pix_to_face.as_slice::<i64>()?,
-            weights: x.barycentric_coords.as_slice::<T>()?.as_chunks::<3>().0,
+            weights: x.barycentric_coords.as_rows()?,
             values: x.face_attributes.as_slice::<T>()?,
             d,
         })

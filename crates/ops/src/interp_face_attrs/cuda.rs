@@ -6,6 +6,7 @@ use patina3d_core::{DevicePtr, Gpu, Grid, Result, TensorMut};
 use super::{GradInputs, Gradients, Inputs, MODULE, Sizes};
 
 const THREADS: u32 = 256;
+const WARP: usize = 32;
 
 patina3d_core::shared_struct! {
     /// `interp_face_attrs.h` says what each field is.
@@ -20,6 +21,7 @@ patina3d_core::shared_struct! {
         pub sums: DevicePtr,
         pub summands: DevicePtr,
         pub pixels: i64,
+        pub pixels_of_image: i64,
         pub k: i64,
         pub f: i64,
         pub d: i64,
@@ -41,6 +43,7 @@ impl InterpFaceAttrsParams {
             sums: absent,
             summands: absent,
             pixels: (n * h * w) as i64,
+            pixels_of_image: (h * w) as i64,
             k: k as i64,
             f: sizes.f as i64,
             d: sizes.d as i64,
@@ -85,9 +88,10 @@ pub(super) fn backward(gpu: Gpu, x: &GradInputs<'_>, sizes: Sizes, out: &mut Gra
         params.summands = params.sums.after(size_of::<u64>() * values);
         launch(&params, "backward_values_clear", values)?;
         if values > 0 {
-            let pixels = params.pixels as usize;
-            launch(&params, "backward_values_measure", pixels)?;
-            launch(&params, "backward_values_add", pixels)?;
+            let [n, h, w, _] = sizes.slots;
+            let threads = n * (h * w).next_multiple_of(WARP);
+            launch(&params, "backward_values_measure", threads)?;
+            launch(&params, "backward_values_add", threads)?;
         }
         launch(&params, "backward_values_finish", values)?;
     }

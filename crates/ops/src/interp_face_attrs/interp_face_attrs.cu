@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Values at the corners of faces, mixed at slots: a thread a value of the result; backward a thread a slot, and for the
-// values of faces a thread a pixel.
+// values of faces a thread a pixel, each image from a warp on.
 #include "fixed_point.cuh"
 #include "interp_face_attrs.h"
+#include "warp.cuh"
 
 namespace {
 
 constexpr int kThreads = 256;
-constexpr unsigned kAllLanes = 0xffffffffu;
 
 using Params = InterpFaceAttrsParams;
-
-__device__ int64_t this_thread() { return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; }
 
 template <typename T>
 __device__ T at(const void* numbers, int64_t i) {
@@ -56,17 +54,18 @@ __device__ FixedPointSums<T> sums_of(const Params& p) {
     return {static_cast<T*>(p.grad_face_attributes), p.sums, p.summands, p.f, 3 * p.d};
 }
 
-// The sum over a warp, in the same order in every lane.
-template <typename T>
-__device__ T warp_sum(T value) {
-    for (int step = 16; step > 0; step /= 2) value += __shfl_xor_sync(kAllLanes, value, step);
-    return value;
+// The pixel of a thread, `pixels` or more where it has none. Images begin at warps of their own: a warp adds up the same
+// pixels, in the same order, whatever images stand beside theirs.
+__device__ int64_t pixel_of(const Params& p, int64_t thread) {
+    const int64_t threads_of_image = (p.pixels_of_image + 31) / 32 * 32;
+    const int64_t image = thread / threads_of_image, pixel = thread % threads_of_image;
+    return pixel < p.pixels_of_image ? image * p.pixels_of_image + pixel : p.pixels;
 }
 
 // Slot by slot, a warp adds up what its pixels give to the same face and hands the sums on.
 template <typename T, template <typename> class Pass>
 __device__ void backward_values(const Params& p) {
-    const int64_t pixel = this_thread();
+    const int64_t pixel = pixel_of(p, this_thread());
     const int lane = threadIdx.x % 32;
     const FixedPointSums<T> sums = sums_of<T>(p);
     for (int64_t k = 0; k < p.k; ++k) {

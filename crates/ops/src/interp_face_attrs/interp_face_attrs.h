@@ -14,10 +14,11 @@ struct InterpFaceAttrsParams {
     unsigned long long* sums;        // (F, 3, D), fixed point
     unsigned long long* summands;    // (F)
     int64_t pixels;                  // N H W
+    int64_t pixels_of_image;         // H W
     int64_t k;
     int64_t f;
     int64_t d;
 };
 
 PATINA3D_LAYOUT(InterpFaceAttrsParams, pix_to_face, barycentric_coords, face_attributes, out, grad,
-                grad_barycentric_coords, grad_face_attributes, sums, summands, pixels, k, f, d)
+                grad_barycentric_coords, grad_face_attributes, sums, summands, pixels, pixels_of_image, k, f, d)

@@ -221,8 +221,8 @@ pub(super) fn backward(gpu: Gpu, x: &GradInputs<'_>, sizes: Sizes, out: &mut Gra
     let mut params = KnnParams::new(&x.inputs, sizes);
     params.idx = x.idx.device_ptr();
     params.grad_dists = x.grad_dists.device_ptr();
-    let queries = sizes.n * sizes.p1;
-    let points = sizes.n * sizes.p2;
+    let (queries, points) = (sizes.n * sizes.p1, sizes.n * sizes.p2);
+    let slots = queries * sizes.k;
     if let Some(grad) = &out.p1 {
         params.grad_p1 = grad.device_ptr();
         let kernel = format!("knn_backward_p1_{dtype}");
@@ -231,10 +231,10 @@ pub(super) fn backward(gpu: Gpu, x: &GradInputs<'_>, sizes: Sizes, out: &mut Gra
     if let Some(grad) = &out.p2 {
         params.grad_p2 = grad.device_ptr();
         let row = sizes.d * size_of::<f64>();
-        let unsorted = Unsorted::new(out.scratch.device_ptr(), points, queries * sizes.k, sizes.d, row);
+        let unsorted = Unsorted::new(out.scratch.device_ptr(), points, slots, sizes.d, row);
         params.inverse = unsorted.inverse();
         let kernel = "knn_backward_targets";
-        gpu.launch(&MODULE, kernel, Grid::per_element(kernel, queries, THREADS)?, &params)?;
+        gpu.launch(&MODULE, kernel, Grid::per_element(kernel, slots, THREADS)?, &params)?;
         params.inverse = unsorted.sorted(gpu)?;
         let kernel = format!("knn_backward_chunks_{dtype}");
         params.inverse.segments.launch_chunks(gpu, &MODULE, &kernel, &params)?;

@@ -92,7 +92,7 @@ struct Candidates {
 
 template <typename T, typename List, typename Metric>
 __device__ void knn_forward_tree(const KnnParams& p, const Metric& metric) {
-    const int64_t thread = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+    const int64_t thread = this_thread();
     if (thread >= p.n * p.num_p1) return;
     const int64_t row = p.order == nullptr ? thread : p.order[thread];
     const int64_t cloud = row / p.num_p1;
@@ -121,15 +121,10 @@ __device__ void knn_forward_tree(const KnnParams& p) {
     }
 }
 
-// The query of this thread in the flat batch, and how many of its slots hold a neighbour.
+// The cloud of a query in the flat batch, and how many of its slots hold a neighbour.
 struct Query {
-    int64_t row, cloud, slots;
-    __device__ explicit Query(const KnnParams& p) {
-        row = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-        slots = 0;
-        cloud = 0;
-        if (row >= p.n * p.num_p1) return;
-        cloud = row / p.num_p1;
+    int64_t cloud, slots;
+    __device__ Query(const KnnParams& p, int64_t row) : cloud(row / p.num_p1), slots(0) {
         if (row % p.num_p1 >= length_of(p.lengths1, cloud, p.num_p1)) return;
         const int64_t length2 = length_of(p.lengths2, cloud, p.num_p2);
         slots = p.k < length2 ? p.k : length2;
@@ -141,13 +136,14 @@ __device__ bool is_point(const KnnParams& p, int64_t index) { return index >= 0 
 
 template <typename T>
 __device__ void knn_backward_p1(const KnnParams& p) {
-    const Query query(p);
-    if (query.row >= p.n * p.num_p1) return;
-    const T* a = static_cast<const T*>(p.p1) + query.row * p.d;
+    const int64_t row = this_thread();
+    if (row >= p.n * p.num_p1) return;
+    const Query query(p, row);
+    const T* a = static_cast<const T*>(p.p1) + row * p.d;
     const T* points = static_cast<const T*>(p.p2) + query.cloud * p.num_p2 * p.d;
-    const T* grad = static_cast<const T*>(p.grad_dists) + query.row * p.k;
-    const int64_t* idx = p.idx + query.row * p.k;
-    T* out = static_cast<T*>(p.grad_p1) + query.row * p.d;
+    const T* grad = static_cast<const T*>(p.grad_dists) + row * p.k;
+    const int64_t* idx = p.idx + row * p.k;
+    T* out = static_cast<T*>(p.grad_p1) + row * p.d;
     for (int64_t axis = 0; axis < p.d; ++axis) {
         T sum = 0;
         for (int64_t k = 0; k < query.slots; ++k) {
@@ -174,20 +170,19 @@ struct PairRows : SumRows<T> {
 // A thread a coordinate of a point.
 template <typename T>
 __device__ void knn_backward_p2(const KnnParams& p) {
-    const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+    const int64_t i = this_thread();
     if (i >= p.n * p.num_p2 * p.d) return;
     static_cast<T*>(p.grad_p2)[i] = reduce_segment(p.inverse.segments, PairRows<T>(p), i / p.d, i % p.d);
 }
 
-// Gives each slot of this thread's query the point that it names.
-__device__ void set_targets(const KnnParams& p) {
-    const Query query(p);
-    if (query.row >= p.n * p.num_p1) return;
-    for (int64_t k = 0; k < p.k; ++k) {
-        const int64_t pair = query.row * p.k + k;
-        const bool names = k < query.slots && is_point(p, p.idx[pair]);
-        inverse_set(p.inverse, pair, names ? query.cloud * p.num_p2 + p.idx[pair] : -1);
-    }
+// Gives this thread's slot the point that it names.
+__device__ void set_target(const KnnParams& p) {
+    const int64_t slot = this_thread();
+    if (slot >= p.n * p.num_p1 * p.k) return;
+    const Query query(p, slot / p.k);
+    const int64_t point = p.idx[slot];
+    const bool names = slot % p.k < query.slots && is_point(p, point);
+    inverse_set(p.inverse, slot, names ? query.cloud * p.num_p2 + point : -1);
 }
 
 }  // namespace
@@ -238,7 +233,7 @@ extern "C" __global__ void knn_forward_tree_long_list_f64(const KnnParams p) {
 extern "C" __global__ void knn_backward_p1_f64(const KnnParams p) { knn_backward_p1<double>(p); }
 extern "C" __global__ void knn_backward_p2_f64(const KnnParams p) { knn_backward_p2<double>(p); }
 
-extern "C" __global__ void knn_backward_targets(const KnnParams p) { set_targets(p); }
+extern "C" __global__ void knn_backward_targets(const KnnParams p) { set_target(p); }
 extern "C" __global__ void knn_backward_chunks_f32(const KnnParams p) {
     reduce_chunks(p.inverse.segments, PairRows<float>(p));
 }

@@ -15,7 +15,7 @@ const NANOSECONDS: usize = 20;
 
 /// The corners of all faces, each of which there is.
 fn corners<'a>(x: &Inputs<'a>) -> Result<&'a [[i64; 3]]> {
-    let (faces, _) = x.faces.as_slice::<i64>()?.as_chunks::<3>();
+    let faces = x.faces.as_rows::<i64, 3>()?;
     let v = x.verts.shape()[0];
     let there = |&corner: &i64| usize::try_from(corner).is_ok_and(|corner| corner < v);
     match faces.iter().position(|face| !face.iter().all(there)) {
@@ -29,17 +29,13 @@ fn corners<'a>(x: &Inputs<'a>) -> Result<&'a [[i64; 3]]> {
     }
 }
 
-fn vectors<'a, T: Binary>(tensor: &Tensor<'a>) -> Result<&'a [Vec3<T>]> {
-    Ok(tensor.as_slice::<T>()?.as_chunks::<3>().0)
-}
-
 #[inline(always)]
 fn triangle<T: Binary>(verts: &[Vec3<T>], face: [i64; 3]) -> Triangle<T> {
     Triangle::new(face.map(|corner| verts[corner as usize]))
 }
 
 pub(super) fn forward<T: Binary>(x: &Inputs<'_>, threads: usize, out: &mut Outputs<'_>) -> Result<()> {
-    let (verts, faces) = (vectors::<T>(&x.verts)?, corners(x)?);
+    let (verts, faces) = (x.verts.as_rows::<T, 3>()?, corners(x)?);
     let areas = out.areas.as_mut_slice::<T>()?;
     let normals = out.normals.as_mut_slice::<T>()?.as_chunks_mut::<3>().0;
     let mut work: Vec<_> = faces.chunks(PIECE).zip(areas.chunks_mut(PIECE)).zip(normals.chunks_mut(PIECE)).collect();
@@ -62,9 +58,9 @@ pub(super) fn backward<T: Binary>(
     threads: usize,
     out: &mut Gradients<'_>,
 ) -> Result<()> {
-    let (verts, faces) = (vectors::<T>(&x.inputs.verts)?, corners(&x.inputs)?);
+    let (verts, faces) = (x.inputs.verts.as_rows::<T, 3>()?, corners(&x.inputs)?);
     let grad_areas = x.grad_areas.as_ref().map(Tensor::as_slice::<T>).transpose()?;
-    let grad_normals = x.grad_normals.as_ref().map(vectors::<T>).transpose()?;
+    let grad_normals = x.grad_normals.as_ref().map(Tensor::as_rows::<T, 3>).transpose()?;
     let grad_verts = out.verts.as_mut_slice::<T>()?.as_chunks_mut::<3>().0;
     pool::run(threads, faces.len() * NANOSECONDS, |threads| {
         // Each piece of the vertices looks at all faces and adds up its own, in ascending order: the same sum whatever the

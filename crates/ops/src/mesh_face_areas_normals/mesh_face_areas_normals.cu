@@ -2,41 +2,12 @@
 // Areas and normals of triangles: one thread a face; backward one thread a vertex, which adds up what its corners bring.
 // triangle.rs in crates/core says how.
 #include "mesh_face_areas_normals.h"
-#include "triangle.cuh"
+
+#include "faces.cuh"
 
 namespace {
 
 using Params = MeshFaceAreasNormalsParams;
-
-__device__ int64_t this_thread() { return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; }
-
-__device__ bool is_vertex(const Params& p, int64_t index) { return index >= 0 && index < p.v; }
-
-// Whether all corners of a face are vertices.
-__device__ bool is_whole(const Params& p, int64_t f) {
-    const int64_t* face = p.faces + 3 * f;
-    return is_vertex(p, face[0]) && is_vertex(p, face[1]) && is_vertex(p, face[2]);
-}
-
-template <typename T>
-__device__ Vec3<T> load(const void* vectors, int64_t i) {
-    const T* at = static_cast<const T*>(vectors) + 3 * i;
-    return {at[0], at[1], at[2]};
-}
-
-template <typename T>
-__device__ void store(void* vectors, int64_t i, Vec3<T> value) {
-    T* at = static_cast<T*>(vectors) + 3 * i;
-    at[0] = value.x;
-    at[1] = value.y;
-    at[2] = value.z;
-}
-
-template <typename T>
-__device__ Triangle<T> load_triangle(const Params& p, int64_t f) {
-    const int64_t* face = p.faces + 3 * f;
-    return {load<T>(p.verts, face[0]), load<T>(p.verts, face[1]), load<T>(p.verts, face[2])};
-}
 
 template <typename T>
 __device__ void forward(const Params& p) {
@@ -44,13 +15,14 @@ __device__ void forward(const Params& p) {
     if (f >= p.f) return;
     T area = 0;
     Vec3<T> normal = {};
-    if (is_whole(p, f)) {
-        const Triangle<T> triangle = load_triangle<T>(p, f);
+    const int64_t* face = p.faces + 3 * f;
+    if (is_whole(face, p.v)) {
+        const Triangle<T> triangle = load_triangle<T>(p.verts, face);
         area = triangle.area();
         normal = triangle.normal();
     }
     static_cast<T*>(p.areas)[f] = area;
-    store(p.normals, f, normal);
+    store_vec3(p.normals, f, normal);
 }
 
 // What the corners bring to each vertex: entries are those at it.
@@ -65,8 +37,8 @@ struct CornerRows {
     __device__ Row row(int64_t, int64_t entry, int64_t) const {
         const int64_t corner = inverse_pair(p.corners, entry), f = corner / 3;
         const T grad_area = p.grad_areas ? static_cast<const T*>(p.grad_areas)[f] : T(0);
-        const Vec3<T> grad_normal = p.grad_normals ? load<T>(p.grad_normals, f) : Vec3<T>{};
-        return load_triangle<T>(p, f).backward(grad_area, grad_normal, corner % 3);
+        const Vec3<T> grad_normal = p.grad_normals ? load_vec3<T>(p.grad_normals, f) : Vec3<T>{};
+        return load_triangle<T>(p.verts, p.faces + 3 * f).backward(grad_area, grad_normal, corner % 3);
     }
 };
 
@@ -75,14 +47,14 @@ template <typename T>
 __device__ void backward_sum(const Params& p) {
     const int64_t vertex = this_thread();
     if (vertex >= p.v) return;
-    store(p.grad_verts, vertex, reduce_segment(p.corners.segments, CornerRows<T>(p), vertex, 0));
+    store_vec3(p.grad_verts, vertex, reduce_segment(p.corners.segments, CornerRows<T>(p), vertex, 0));
 }
 
 // Gives the corners of this thread's face their vertices.
 __device__ void set_vertices(const Params& p) {
     const int64_t f = this_thread();
     if (f >= p.f) return;
-    const bool whole = is_whole(p, f);
+    const bool whole = is_whole(p.faces + 3 * f, p.v);
     for (int64_t corner = 3 * f; corner < 3 * f + 3; ++corner) {
         inverse_set(p.corners, corner, whole ? p.faces[corner] : -1);
     }

@@ -10,8 +10,6 @@ namespace {
 constexpr int kCurveAxes = 3, kCurveBits = 30;  // the curve runs along the first axes and has 2^30 places
 constexpr int kWarp = 32, kPointsOfThread = 8;
 
-__device__ int64_t thread_number() { return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; }
-
 __device__ int curve_axes(const PointIndexParams& p) { return p.d < kCurveAxes ? static_cast<int>(p.d) : kCurveAxes; }
 
 // Bits that ascend with the number, and the number.
@@ -33,7 +31,7 @@ __device__ bool is_in_tree(const PointIndexParams& p, int64_t cloud, int64_t poi
 }
 
 __device__ void clear(const PointIndexParams& p) {
-    const int64_t i = thread_number();
+    const int64_t i = this_thread();
     if (i < p.n * 2 * kCurveAxes) p.bounds[i] = i / kCurveAxes % 2 == 0 ? UINT64_MAX : 0;
 }
 
@@ -41,7 +39,7 @@ __device__ void clear(const PointIndexParams& p) {
 template <typename T>
 __device__ void bounds(const PointIndexParams& p) {
     const int64_t warps = (p.num_points + kWarp * kPointsOfThread - 1) / (kWarp * kPointsOfThread);
-    const int64_t warp = thread_number() / kWarp, cloud = warp / warps;
+    const int64_t warp = this_thread() / kWarp, cloud = warp / warps;
     if (cloud >= p.n) return;
     const int64_t first = warp % warps * kWarp * kPointsOfThread + threadIdx.x % kWarp;
     double low[kCurveAxes], high[kCurveAxes];
@@ -91,7 +89,7 @@ __device__ uint64_t place(const PointIndexParams& p, int64_t cloud, int64_t poin
 
 template <typename T>
 __device__ void keys(const PointIndexParams& p) {
-    const int64_t row = thread_number();
+    const int64_t row = this_thread();
     if (row >= p.n * p.num_points) return;
     const int64_t cloud = row / p.num_points, point = row % p.num_points;
     const int axes = curve_axes(p);
@@ -112,7 +110,7 @@ __device__ void keys(const PointIndexParams& p) {
 // A thread for each place in a leaf.
 template <typename T>
 __device__ void leaves(const PointIndexParams& p) {
-    const int64_t i = thread_number(), lane = i % kTreeWidth, row = i / kTreeWidth;  // row: of all leaves of the batch
+    const int64_t i = this_thread(), lane = i % kTreeWidth, row = i / kTreeWidth;  // row: of all leaves of the batch
     if (row >= p.n * p.tree.leaves) return;
     const int64_t cloud = row / p.tree.leaves, leaf = row % p.tree.leaves, place = leaf * kTreeWidth + lane;
     uint32_t number = UINT32_MAX;
@@ -134,7 +132,7 @@ __device__ int64_t nodes_of(const DeviceTree& tree, int64_t level) {
 template <typename T>
 __device__ void nodes(const PointIndexParams& p) {
     const DeviceTree& tree = p.tree;
-    const int64_t i = thread_number(), lane = i % kTreeWidth, width = nodes_of(tree, p.level);
+    const int64_t i = this_thread(), lane = i % kTreeWidth, width = nodes_of(tree, p.level);
     if (i >= p.n * width * kTreeWidth) return;
     const int64_t cloud = i / kTreeWidth / width, node = i / kTreeWidth % width, child = node * kTreeWidth + lane;
     const bool bottom = p.level + 1 == tree.levels;

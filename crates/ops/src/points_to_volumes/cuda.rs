@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Grid, block, arguments.
 
-use patina3d_core::sort::{self, Pairs, Values};
+use patina3d_core::inverse::{Inverse, Unsorted};
 use patina3d_core::{DevicePtr, Gpu, Grid, Result, TensorMut};
 
 use super::{Cloud, Gradients, MODULE, Outputs, Sizes, Volumes};
@@ -21,10 +21,7 @@ patina3d_core::shared_struct! {
         pub volume_features: DevicePtr,
         pub out_densities: DevicePtr,
         pub out_features: DevicePtr,
-        pub keys: DevicePtr,
-        pub order: DevicePtr,
-        pub starts: DevicePtr,
-        pub cells: i64,
+        pub inverse: Inverse,
         pub grad_points: DevicePtr,
         pub grad_features: DevicePtr,
         pub b: i64,
@@ -52,10 +49,7 @@ impl PointsToVolumesParams {
             volume_features: DevicePtr::of(volumes.features),
             out_densities: absent,
             out_features: absent,
-            keys: absent,
-            order: absent,
-            starts: absent,
-            cells: cells(sizes) as i64,
+            inverse: Inverse::default(),
             grad_points: absent,
             grad_features: absent,
             b: sizes.b as i64,
@@ -76,15 +70,11 @@ fn cells(sizes: Sizes) -> usize {
     sizes.voxels.iter().fold(sizes.b, |cells, size| cells * (size + 1))
 }
 
-/// Bits of a key: a cell, or one more than the last for a point that does not vote.
-fn key_bits(sizes: Sizes) -> u32 {
-    sort::bits_below(cells(sizes) + 1)
-}
+/// Nothing is reduced by segments: rows have no bytes.
+const ROW: usize = 0;
 
-/// Two times keys and values of all points, where cells begin, and what sorting needs.
 pub(super) fn scratch_bytes(sizes: Sizes) -> usize {
-    let points = sizes.b * sizes.p;
-    size_of::<u64>() * (4 * points + cells(sizes) + 1) + sort::bytes(points, key_bits(sizes))
+    Unsorted::bytes(cells(sizes), sizes.b * sizes.p, ROW)
 }
 
 pub(super) fn forward(
@@ -102,15 +92,10 @@ pub(super) fn forward(
         gpu.launch(&MODULE, kernel, Grid::of_blocks(kernel, blocks, THREADS)?, params)
     };
     let points = sizes.b * sizes.p;
-    let numbers = |before: usize| out.scratch.device_ptr().after(size_of::<u64>() * before);
-    let pairs = |before: usize| Pairs { keys: numbers(before), values: numbers(before + points) };
-    let (unsorted, other) = (pairs(0), pairs(2 * points));
-    params.keys = unsorted.keys;
-    run(&params, &format!("points_to_volumes_keys_{suffix}"), points, 1)?;
-    let memory = numbers(4 * points + cells(sizes) + 1);
-    let sorted = sort::launch::<u64, u64>(gpu, unsorted, Values::Numbers, other, points, key_bits(sizes), memory)?;
-    (params.keys, params.order, params.starts) = (sorted.keys, sorted.values, numbers(4 * points));
-    run(&params, "points_to_volumes_starts", cells(sizes) + 1, 1)?;
+    let unsorted = Unsorted::new(out.scratch.device_ptr(), cells(sizes), points, 0, ROW);
+    params.inverse = unsorted.inverse();
+    run(&params, &format!("points_to_volumes_targets_{suffix}"), points, 1)?;
+    params.inverse = unsorted.sorted(gpu)?;
     params.out_densities = out.densities.device_ptr();
     params.out_features = out.features.device_ptr();
     let groups = sizes.c.div_ceil(CHANNELS).max(1);

@@ -41,7 +41,7 @@ impl Lattice {
             }
             Ok(Self { sizes: sizes.map(|(size, _)| size as usize), ..whole })
         };
-        used.as_slice::<i64>()?.as_chunks::<3>().0.iter().enumerate().map(own).collect()
+        used.as_rows::<i64, 3>()?.iter().enumerate().map(own).collect()
     }
 
     /// The place of a point, unless it is beyond all voxels or not finite.

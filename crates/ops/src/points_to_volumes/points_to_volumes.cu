@@ -3,18 +3,17 @@
 // around it hold. Backward: each point looks at its voxels.
 #include "points_to_volumes.h"
 
+#include "warp.cuh"
+
 namespace {
 
 constexpr int kThreads = 256;
-constexpr unsigned kAllLanes = 0xffffffffu;
 // Channels that a thread sums up at a time.
 constexpr int kChannels = 4;
 // Points around a voxel that are worth a whole warp.
 constexpr int64_t kMany = 512;
 
 using Params = PointsToVolumesParams;
-
-__device__ int64_t this_thread() { return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; }
 
 template <typename T>
 __device__ T at(const void* numbers, int64_t i) {
@@ -69,32 +68,17 @@ struct Place {
     }
 };
 
+// Gives this thread's point the cell that it is in.
 template <typename T>
-__device__ void keys(const Params& p) {
+__device__ void set_cell(const Params& p) {
     const int64_t point = this_thread();
     if (point >= p.b * p.p) return;
     const int64_t volume = point / p.p;
     Place<T> place;
-    int64_t cell = p.cells;
+    int64_t cell = -1;
     if (place.find(p, Lattice(p, volume), point))
         cell = ((volume * (p.d + 1) + place.cell[2]) * (p.h + 1) + place.cell[1]) * (p.w + 1) + place.cell[0];
-    p.keys[point] = cell;
-}
-
-// The first point of a cell or of a later one.
-__device__ void starts(const Params& p) {
-    const int64_t cell = this_thread();
-    if (cell > p.cells) return;
-    int64_t low = 0, high = p.b * p.p;
-    while (low < high) {
-        const int64_t middle = low + (high - low) / 2;
-        if (p.keys[middle] < static_cast<uint64_t>(cell)) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    p.starts[cell] = low;
+    inverse_set(p.inverse, point, cell);
 }
 
 // Of one voxel.
@@ -118,8 +102,8 @@ struct Collector {
     __device__ void row(int number, int64_t& first, int64_t& end) const {
         const int64_t cell_z = z + number / 2, cell_y = y + number % 2;
         const int64_t cell = ((volume * (p.d + 1) + cell_z) * (p.h + 1) + cell_y) * (p.w + 1) + x;
-        first = p.starts[cell];
-        end = p.starts[cell + 2];
+        first = begin_of(p.inverse.segments, cell);
+        end = end_of(p.inverse.segments, cell + 1);
     }
 
     __device__ bool in_use(const Lattice& lattice) const {
@@ -142,7 +126,7 @@ struct Collector {
         for (int number = 0; number < 4; ++number) {
             row(number, first, end);
             for (int64_t i = first + start; i < end; i += stride) {
-                const int64_t point = static_cast<int64_t>(p.order[i]);
+                const int64_t point = inverse_pair(p.inverse, i);
                 place.find(p, lattice, point);
                 const T across = place.share_of(2, z) * place.share_of(1, y);
                 const T weight = across * place.share_of(0, x) * T(p.point_weight);
@@ -154,13 +138,6 @@ struct Collector {
         }
     }
 };
-
-// The sum over a warp, in the same order in every lane.
-template <typename T>
-__device__ T warp_sum(T value) {
-    for (int step = 16; step > 0; step /= 2) value += __shfl_xor_sync(kAllLanes, value, step);
-    return value;
-}
 
 template <typename T>
 __device__ void forward(const Params& p) {
@@ -255,15 +232,15 @@ __device__ void backward(const Params& p) {
 
 }  // namespace
 
-#define KERNEL(pass) \
-    extern "C" __global__ void __launch_bounds__(kThreads) points_to_volumes_##pass(const PointsToVolumesParams p)
+// `blocks` of a multiprocessor at least: as many as leave each thread the registers that it wants.
+#define KERNEL(pass, blocks)                                       \
+    extern "C" __global__ void __launch_bounds__(kThreads, blocks) \
+        points_to_volumes_##pass(const PointsToVolumesParams p)
 
-KERNEL(starts) { starts(p); }
+#define KERNELS(T, dtype, blocks)                       \
+    KERNEL(targets_##dtype, blocks) { set_cell<T>(p); } \
+    KERNEL(forward_##dtype, blocks) { forward<T>(p); }  \
+    KERNEL(backward_##dtype, blocks) { backward<T>(p); }
 
-#define KERNELS(T, dtype)                      \
-    KERNEL(keys_##dtype) { keys<T>(p); }       \
-    KERNEL(forward_##dtype) { forward<T>(p); } \
-    KERNEL(backward_##dtype) { backward<T>(p); }
-
-KERNELS(float, f32)
-KERNELS(double, f64)
+KERNELS(float, f32, 4)
+KERNELS(double, f64, 2)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the launcher hands to every kernel of points_to_volumes.cu; cuda.rs declares the same struct.
 #pragma once
-#include "cuda.cuh"
+#include "inverse/inverse.cuh"
 
 struct PointsToVolumesParams {
     const void* points;           // (B, P, 3)
@@ -12,10 +12,7 @@ struct PointsToVolumesParams {
     const void* volume_features;  // (B, C, D, H, W): initial ones, or gradients; absent: zeros
     void* out_densities;          // (B, D, H, W); forward only, as what follows
     void* out_features;           // (B, C, D, H, W)
-    uint64_t* keys;               // (B P): the cell of each point, `cells` where it does not vote; then sorted
-    const uint64_t* order;        // (B P): the numbers of the points by cells
-    int64_t* starts;              // (cells + 1): where those of each cell begin in `order`
-    int64_t cells;                // B (D + 1) (H + 1) (W + 1)
+    Inverse inverse;              // pairs are points of the whole batch, targets B (D + 1) (H + 1) (W + 1) cells
     void* grad_points;            // (B, P, 3), may be absent; backward only
     void* grad_features;          // (B, P, C), may be absent
     int64_t b;
@@ -30,5 +27,4 @@ struct PointsToVolumesParams {
 };
 
 PATINA3D_LAYOUT(PointsToVolumesParams, points, features, grid_sizes, mask, densities, volume_features, out_densities,
-                out_features, keys, order, starts, cells, grad_points, grad_features, b, p, c, w, h, d, point_weight,
-                align_corners, splat)
+                out_features, inverse, grad_points, grad_features, b, p, c, w, h, d, point_weight, align_corners, splat)

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use patina3d_core::geometry::Vec3;
 use patina3d_core::triangle::Triangle;
-use patina3d_core::{Error, Result, Tensor, pool};
+use patina3d_core::{Error, Result, pool};
 
 use super::draw::{Uniform, below, chance, corner_weights, full_chance, random_words};
 use super::{GradInputs, Gradients, Inputs, OPERATOR, Outputs, Sizes};
@@ -20,14 +20,6 @@ const FACES_OF_BUCKET: usize = 4;
 /// Nanoseconds that a face and a sample cost, roughly: decides whether threads are worth waking.
 const FACE_NANOSECONDS: usize = 10;
 const SAMPLE_NANOSECONDS: usize = 50;
-
-fn vectors<'a, T: Uniform>(tensor: &Tensor<'a>) -> Result<&'a [Vec3<T>]> {
-    Ok(tensor.as_slice::<T>()?.as_chunks::<3>().0)
-}
-
-fn indices<'a>(tensor: &Tensor<'a>) -> Result<&'a [[i64; 3]]> {
-    Ok(tensor.as_slice::<i64>()?.as_chunks::<3>().0)
-}
 
 /// The vertices at the corners of a face, if all three are there.
 #[inline(always)]
@@ -136,7 +128,7 @@ fn areas<T: Uniform>(verts: &[Vec3<T>], faces: &[[i64; 3]], threads: usize) -> R
 }
 
 pub(super) fn forward<T: Uniform>(x: &Inputs<'_>, sizes: Sizes, threads: usize, out: &mut Outputs<'_>) -> Result<()> {
-    let (verts, faces, seed) = (vectors::<T>(&x.verts)?, indices(&x.faces)?, x.seed.as_slice::<i64>()?[0]);
+    let (verts, faces, seed) = (x.verts.as_rows::<T, 3>()?, x.faces.as_rows::<i64, 3>()?, x.seed.as_slice::<i64>()?[0]);
     let ranges = ranges(x, sizes.f)?;
     let mut areas = areas(verts, faces, threads)?;
     let (mut meshes, mut rest, mut place) = (Vec::with_capacity(sizes.n), areas.as_mut_slice(), 0);
@@ -222,8 +214,8 @@ pub(super) fn backward<T: Uniform>(
     threads: usize,
     out: &mut Gradients<'_>,
 ) -> Result<()> {
-    let (faces, sampled) = (indices(&x.faces)?, x.sampled_faces.as_slice::<i64>()?);
-    let (weights, grads) = (vectors::<T>(&x.weights)?, vectors::<T>(&x.grad_points)?);
+    let (faces, sampled) = (x.faces.as_rows::<i64, 3>()?, x.sampled_faces.as_slice::<i64>()?);
+    let (weights, grads) = (x.weights.as_rows::<T, 3>()?, x.grad_points.as_rows::<T, 3>()?);
     let of_verts = out.verts.as_mut_slice::<T>()?.as_chunks_mut::<3>().0;
     pool::run(threads, sizes.samples() * SAMPLE_NANOSECONDS, |threads| {
         // Each piece of the vertices looks at all samples: the same sums whatever the number of pieces.

@@ -3,20 +3,19 @@
 // summed up. mod.rs says what is computed, draw.rs holds the same functions.
 #include "sample_points_from_meshes.h"
 
+#include "faces.cuh"
 #include "fixed_point.cuh"
+#include "packing.cuh"
 #include "philox.cuh"
-#include "triangle.cuh"
+#include "warp.cuh"
 
 namespace {
 
 constexpr int kTotalBits = 63;
-constexpr unsigned kAllLanes = 0xffffffffu;
 // The area of what is no face.
 constexpr double kNoFace = -1;
 
 using Params = SamplePointsFromMeshesParams;
-
-__device__ int64_t this_thread() { return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; }
 
 __device__ double full_chance(int64_t faces) {
     const int bits = faces < 2 ? 0 : 64 - __clzll(faces - 1);
@@ -61,53 +60,14 @@ __device__ Vec3<T> corner_weights(T u, T v) {
     return {one - root, root * (one - v), root * v};
 }
 
-// The faces of a mesh, within the packed form whatever first_idxs holds.
-struct Faces {
-    int64_t begin, end;
-
-    __device__ Faces(const Params& p, int64_t n)
-        : begin(clamp(p, p.first_idxs[n])), end(n + 1 < p.n ? clamp(p, p.first_idxs[n + 1]) : p.f) {}
-
-    static __device__ int64_t clamp(const Params& p, int64_t face) { return face < 0 ? 0 : (face < p.f ? face : p.f); }
-};
-
-// The last mesh that begins at a face or before it; -1 where there is none.
-__device__ int64_t mesh_of(const Params& p, int64_t face) {
-    int64_t low = 0, high = p.n;
-    while (low < high) {
-        const int64_t middle = low + (high - low) / 2;
-        if (p.first_idxs[middle] <= face) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low - 1;
-}
-
-template <typename T>
-__device__ Vec3<T> load(const void* vectors, int64_t i) {
-    const T* at = static_cast<const T*>(vectors) + 3 * i;
-    return {at[0], at[1], at[2]};
-}
-
-template <typename T>
-__device__ void store(void* vectors, int64_t i, Vec3<T> value) {
-    T* at = static_cast<T*>(vectors) + 3 * i;
-    at[0] = value.x;
-    at[1] = value.y;
-    at[2] = value.z;
-}
-
-__device__ bool is_vertex(const Params& p, int64_t index) { return index >= 0 && index < p.v; }
+__device__ Packing faces_of_meshes(const Params& p) { return {p.first_idxs, p.n, p.f}; }
 
 // What is no number, next to vertices that are not finite, counts as no area.
 template <typename T>
 __device__ double area_of(const Params& p, int64_t f) {
     const int64_t* face = p.faces + 3 * f;
-    if (!is_vertex(p, face[0]) || !is_vertex(p, face[1]) || !is_vertex(p, face[2])) return kNoFace;
-    const Triangle<T> triangle(load<T>(p.verts, face[0]), load<T>(p.verts, face[1]), load<T>(p.verts, face[2]));
-    const double area = triangle.wide_area();
+    if (!is_whole(face, p.v)) return kNoFace;
+    const double area = load_triangle<T>(p.verts, face).wide_area();
     return area > 0 ? area : 0.0;
 }
 
@@ -132,7 +92,7 @@ template <typename T>
 __device__ void areas(const Params& p) {
     const int64_t f = this_thread();
     const bool is_face = f < p.f;
-    const int64_t mesh = is_face ? mesh_of(p, f) : -1;
+    const int64_t mesh = is_face ? faces_of_meshes(p).element_of(f) : -1;
     const double area = is_face ? area_of<T>(p, f) : kNoFace;
     if (is_face) p.sums[f] = __double_as_longlong(area);
     // The bits of numbers that are not negative order as the numbers do.
@@ -148,10 +108,11 @@ __device__ void areas(const Params& p) {
 __device__ void chances(const Params& p) {
     const int64_t f = this_thread();
     if (f >= p.f) return;
-    const int64_t mesh = mesh_of(p, f);
+    const Packing meshes = faces_of_meshes(p);
+    const int64_t mesh = meshes.element_of(f);
     uint64_t units = 0;
     if (mesh >= 0) {
-        const Faces faces(p, mesh);
+        const Packing::Range faces = meshes.items_of(mesh);
         const double greatest = __longlong_as_double(p.greatest[mesh]);
         units = chance(__longlong_as_double(p.sums[f]), greatest, full_chance(faces.end - faces.begin));
     }
@@ -159,7 +120,7 @@ __device__ void chances(const Params& p) {
 }
 
 // The face of which the chances begin at `number` or before it, of several the last.
-__device__ int64_t find_face(const Params& p, const Faces& faces, uint64_t number) {
+__device__ int64_t find_face(const Params& p, Packing::Range faces, uint64_t number) {
     const uint64_t before = p.sums[faces.begin];
     int64_t low = faces.begin;
     for (int64_t size = faces.end - faces.begin; size > 1;) {
@@ -176,7 +137,7 @@ __device__ void draw(const Params& p) {
     const int64_t i = this_thread();
     if (i >= p.n * p.s) return;
     const int64_t n = i / p.s, s = i % p.s;
-    const Faces faces(p, n);
+    const Packing::Range faces = faces_of_meshes(p).items_of(n);
     const uint64_t total = faces.begin < faces.end ? p.sums[faces.end] - p.sums[faces.begin] : 0;
     int64_t face = -1;
     Vec3<T> weights = {}, point = {};
@@ -186,15 +147,15 @@ __device__ void draw(const Params& p) {
         face = find_face(p, faces, __umul64hi(uint64_t(words.y) << 32 | words.x, total));
         weights = corner_weights(Uniform<T>::of(words.z, more.x), Uniform<T>::of(words.w, more.y));
         const int64_t* corners = p.faces + 3 * face;
-        const Vec3<T> a = load<T>(p.verts, corners[0]), b = load<T>(p.verts, corners[1]),
-                      c = load<T>(p.verts, corners[2]);
+        const Vec3<T> a = load_vec3<T>(p.verts, corners[0]), b = load_vec3<T>(p.verts, corners[1]),
+                      c = load_vec3<T>(p.verts, corners[2]);
         point = {weights.x * a.x + weights.y * b.x + weights.z * c.x,
                  weights.x * a.y + weights.y * b.y + weights.z * c.y,
                  weights.x * a.z + weights.y * b.z + weights.z * c.z};
     }
     p.sampled_faces[i] = face;
-    store(p.weights, i, weights);
-    store(p.points, i, point);
+    store_vec3(p.weights, i, weights);
+    store_vec3(p.points, i, point);
 }
 
 template <typename T>
@@ -212,7 +173,7 @@ __device__ void backward(const Params& p) {
     const T* grad = static_cast<const T*>(p.grad_points) + 3 * i;
     for (int corner = 0; corner < 3; ++corner) {
         const int64_t vertex = p.faces[3 * face + corner];
-        if (!is_vertex(p, vertex)) continue;
+        if (!is_vertex(vertex, p.v)) continue;
         const T weight = static_cast<const T*>(p.weights)[3 * i + corner];
         for (int axis = 0; axis < 3; ++axis) Pass<T>::take(sums, 3 * vertex + axis, weight * grad[axis]);
     }

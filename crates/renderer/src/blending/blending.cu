@@ -83,7 +83,7 @@ struct Pixel {
 
 template <typename T>
 __device__ void forward(const Params& p) {
-    const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+    const int64_t i = this_thread();
     if (i >= p.pixels) return;
     const Pixel<T> pixel(p, i);
     T* const image = static_cast<T*>(p.image) + i * (p.c + 1);
@@ -118,7 +118,7 @@ __device__ void forward(const Params& p) {
 
 template <typename T>
 __device__ void backward(const Params& p) {
-    const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+    const int64_t i = this_thread();
     if (i >= p.pixels) return;
     const Pixel<T> pixel(p, i);
     const T* const rgb = static_cast<const T*>(p.image) + i * (p.c + 1);

@@ -10,6 +10,7 @@
 #include "geometry.cuh"
 #include "nearest_list.cuh"
 #include "rasterize_meshes.h"
+#include "warp.cuh"
 
 namespace {
 
@@ -17,9 +18,6 @@ constexpr int kTile = 16, kWarpColumns = 8, kWarpRows = 4;
 constexpr int kThreads = kTile * kTile, kWarps = kThreads / 32;
 constexpr int kListed = 2 * kThreads;
 constexpr int kGroup = 32;
-constexpr unsigned kAllLanes = 0xffffffffu;
-
-__device__ int64_t this_thread() { return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; }
 
 template <typename T>
 __device__ bool is_finite(T x) {

@@ -28,7 +28,7 @@ pub(super) struct Points<'a, T> {
 impl<'a, T: Scalar + Vectorised> Points<'a, T> {
     pub(super) fn new(cloud: &Cloud<'a>, sizes: Sizes) -> Result<Self> {
         Ok(Self {
-            coordinates: cloud.points.as_slice::<T>()?.as_chunks::<3>().0,
+            coordinates: cloud.points.as_rows()?,
             features: cloud.features.as_slice::<T>()?,
             mask: cloud.mask.as_ref().map(patina3d_core::Tensor::as_bytes).transpose()?,
             weight: T::of(cloud.point_weight),
