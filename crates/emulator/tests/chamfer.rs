@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What `cuda.rs` and `chamfer.h` both assume.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use patina3d_core::launch::Params;
 use patina3d_ops::chamfer::{ChamferParams, ChamferSide};
