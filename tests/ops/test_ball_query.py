@@ -567,6 +567,32 @@ def test_devices_must_agree():
 # Torch's machinery.
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("d", [1, 3, 5])
+def test_points_are_gathered_alike_with_and_without_a_gradient(d, dtype, device):
+    p1, p2, *ends = ragged(d, dtype, device)
+    with torch.no_grad():
+        found = ball_query(p1, p2, *ends, K=4, radius=0.6)
+    assert (found.idx < 0).any()
+    assert (found.idx >= 0).any()
+    differentiable = ball_query(p1, p2.requires_grad_(), *ends, K=4, radius=0.6).knn
+    assert torch.equal(found.knn, differentiable)
+
+
+def test_gathering_passes_over_what_is_no_point(device):
+    points = torch.rand(2, 3, 2, device=device)
+    idx = torch.tensor([[[0, 3, -1]], [[2**40, 2, -(2**40)]]], device=device)
+    expected = torch.zeros(2, 1, 3, 2, device=device)
+    expected[0, 0, 0], expected[1, 0, 1] = points[0, 0], points[1, 2]
+    assert torch.equal(torch.ops.patina3d.ball_query_gather(points, idx), expected)
+    empty = torch.ops.patina3d.ball_query_gather(points[:, :0], idx)
+    assert torch.equal(empty, torch.zeros(2, 1, 3, 2, device=device))
+    with pytest.raises(ValueError, match=r"ball_query: idx must be of shape \(N, P1, K\)"):
+        torch.ops.patina3d.ball_query_gather(points, idx[:1])
+    with pytest.raises(TypeError, match="ball_query: idx must be int64"):
+        torch.ops.patina3d.ball_query_gather(points, idx.int())
+
+
 @torch_warns
 def test_opcheck(device):
     p1, p2, lengths1, lengths2 = ragged(3, torch.float32, device)
@@ -574,6 +600,8 @@ def test_opcheck(device):
     for nearest in (False, True):
         for ends in ((None, None), (lengths1, lengths2)):
             torch.library.opcheck(operator, (p1, p2, *ends, None, None, None, 3, 0.5, nearest))
+    idx = ball_query(p1, p2, lengths1, lengths2, 3, 0.5).idx
+    torch.library.opcheck(torch.ops.patina3d.ball_query_gather.default, (p2, idx))
 
 
 @torch_warns

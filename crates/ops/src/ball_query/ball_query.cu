@@ -117,6 +117,17 @@ __device__ void ball_query_forward_tree(const BallQueryParams& p) {
     }
 }
 
+// A coordinate of the point that a slot holds.
+template <typename T>
+__device__ void ball_query_gather(const BallQueryParams& p) {
+    const int64_t i = this_thread();
+    if (i >= p.n * p.num_p1 * p.k * p.d) return;
+    const int64_t slot = i / p.d, index = p.idx[slot];
+    const bool used = index >= 0 && index < p.num_p2;
+    const int64_t row = slot / (p.num_p1 * p.k) * p.num_p2 + index;
+    static_cast<T*>(p.knn)[i] = used ? static_cast<const T*>(p.p2)[row * p.d + i % p.d] : T(0);
+}
+
 }  // namespace
 
 extern "C" __global__ void ball_query_forward_f32(const BallQueryParams p) { ball_query_forward<float>(p); }
@@ -145,3 +156,6 @@ extern "C" __global__ void ball_query_forward_tree_list32_f64(const BallQueryPar
 extern "C" __global__ void ball_query_forward_tree_long_list_f64(const BallQueryParams p) {
     ball_query_forward_tree<double, LongList<int64_t>>(p);
 }
+
+extern "C" __global__ void ball_query_gather_f32(const BallQueryParams p) { ball_query_gather<float>(p); }
+extern "C" __global__ void ball_query_gather_f64(const BallQueryParams p) { ball_query_gather<double>(p); }

@@ -9,7 +9,8 @@ struct BallQueryParams {
     const int64_t* lengths1;  // (N,) or null
     const int64_t* lengths2;  // (N,) or null
     void* dists;              // (N, P1, K)
-    int64_t* idx;             // (N, P1, K)
+    int64_t* idx;             // (N, P1, K); read by the gather
+    void* knn;                // (N, P1, K, D); the gathered points
     DeviceTree tree;          // over p2, for the kernels that search one
     const uint32_t* order;    // (N P1): the rows of p1 in the order of threads, or null; down a tree only
     int64_t n;
@@ -21,5 +22,5 @@ struct BallQueryParams {
     double limit;  // squared distances below it are in the ball
 };
 
-PATINA3D_LAYOUT(BallQueryParams, p1, p2, lengths1, lengths2, dists, idx, tree, order, n, num_p1, num_p2, d, k, tile,
-                limit)
+PATINA3D_LAYOUT(BallQueryParams, p1, p2, lengths1, lengths2, dists, idx, knn, tree, order, n, num_p1, num_p2, d, k,
+                tile, limit)

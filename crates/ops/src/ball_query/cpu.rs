@@ -9,9 +9,9 @@ mod tests;
 mod tree;
 
 use patina3d_core::simd;
-use patina3d_core::{Result, pool};
+use patina3d_core::{Result, TensorMut, pool};
 
-use super::{Inputs, Order, Outputs, Sizes};
+use super::{GatherInputs, Inputs, Order, Outputs, Sizes};
 use crate::knn::Norm;
 use crate::knn::cpu::{Block, Layout, Metric, Number, Plan, Rows, Way, cost, lengths, search, search_with};
 
@@ -35,6 +35,36 @@ pub(super) fn forward<T: Number>(x: &Inputs<'_>, sizes: Sizes, threads: usize, o
             };
             search_with(threads, metric, &ways, rows, plan, find);
         }
+    });
+    Ok(())
+}
+
+/// Slots that are gathered in one piece of work.
+const SLOTS: usize = 1 << 12;
+
+pub(super) fn gather<T: Number>(
+    x: &GatherInputs<'_>,
+    [n, p1, k, d]: [usize; 4],
+    threads: usize,
+    out: &mut TensorMut<'_>,
+) -> Result<()> {
+    let (points, idx) = (x.points.as_slice::<T>()?, x.idx.as_slice::<i64>()?);
+    let out = out.as_mut_slice::<T>()?;
+    if out.is_empty() {
+        return Ok(());
+    }
+    let num_points = points.len() / (n * d);
+    pool::run(threads, out.len(), |threads| {
+        pool::for_each_chunk(threads, out, SLOTS * d, |piece, rows| {
+            for (slot, row) in (piece * SLOTS..).zip(rows.chunks_exact_mut(d)) {
+                match usize::try_from(idx[slot]) {
+                    Ok(index) if index < num_points => {
+                        row.copy_from_slice(&points[(slot / (p1 * k) * num_points + index) * d..][..d]);
+                    }
+                    _ => row.fill(T::ZERO),
+                }
+            }
+        });
     });
     Ok(())
 }

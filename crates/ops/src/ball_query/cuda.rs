@@ -4,12 +4,13 @@
 use patina3d_core::tree::DeviceTree;
 use patina3d_core::{DevicePtr, Gpu, Grid, Result, TensorMut};
 
-use super::{Inputs, MODULE, Order, Outputs, Sizes};
+use super::{GatherInputs, Inputs, MODULE, Order, Outputs, Sizes};
 use crate::knn;
 use crate::knn::cuda::{Descent, Memory, THREADS, TREE_LISTS, list, tiled};
 
 patina3d_core::shared_struct! {
     /// `ball_query.h` says what each field is.
+    #[derive(Default)]
     pub struct BallQueryParams {
         pub p1: DevicePtr,
         pub p2: DevicePtr,
@@ -17,6 +18,7 @@ patina3d_core::shared_struct! {
         pub lengths2: DevicePtr,
         pub dists: DevicePtr,
         pub idx: DevicePtr,
+        pub knn: DevicePtr,
         pub tree: DeviceTree,
         pub order: DevicePtr,
         pub n: i64,
@@ -49,15 +51,13 @@ fn first(gpu: Gpu, x: &Inputs<'_>, sizes: Sizes, [dists, idx, scratch]: [DeviceP
         lengths2: DevicePtr::of(x.lengths2),
         dists,
         idx,
-        tree: DeviceTree::default(),
-        order: DevicePtr::default(),
         n: sizes.n as i64,
         num_p1: sizes.p1 as i64,
         num_p2: sizes.p2 as i64,
         d: sizes.d as i64,
         k: sizes.k as i64,
-        tile: 0,
         limit: x.limit(),
+        ..BallQueryParams::default()
     };
     let descent = Descent::new(&x.neighbours(), sizes)?;
     if let Some(descent) = &descent {
@@ -69,4 +69,22 @@ fn first(gpu: Gpu, x: &Inputs<'_>, sizes: Sizes, [dists, idx, scratch]: [DeviceP
     let (grid, tile) = tiled(&kernel, &[sizes], bytes)?;
     params.tile = tile;
     gpu.launch(&MODULE, &kernel, grid, &params)
+}
+
+/// A thread a coordinate.
+pub(super) fn gather(gpu: Gpu, x: &GatherInputs<'_>, shape: [usize; 4], out: &mut TensorMut<'_>) -> Result<()> {
+    let [n, p1, k, d] = shape.map(|size| size as i64);
+    let params = BallQueryParams {
+        p2: x.points.device_ptr(),
+        idx: x.idx.device_ptr(),
+        knn: out.device_ptr(),
+        n,
+        num_p1: p1,
+        num_p2: x.points.shape()[1] as i64,
+        d,
+        k,
+        ..BallQueryParams::default()
+    };
+    let kernel = format!("ball_query_gather_{}", x.points.dtype().suffix());
+    gpu.launch(&MODULE, &kernel, Grid::per_element(&kernel, shape.iter().product(), THREADS)?, &params)
 }

@@ -10,9 +10,9 @@
 mod cpu;
 mod cuda;
 
-use patina3d_core::check::scratch;
+use patina3d_core::check::{argument, scratch};
 use patina3d_core::geometry::{Scalar, greater};
-use patina3d_core::{DType, Device, Error, Module, Result, Tensor};
+use patina3d_core::{DType, Device, Error, Module, Result, Tensor, TensorMut};
 
 use crate::knn::{self, Clouds, Norm, check_clouds, check_count, check_slots};
 use crate::point_index::{Checked, Trees};
@@ -112,6 +112,42 @@ pub fn forward(x: &Inputs<'_>, out: &mut Outputs<'_>) -> Result<()> {
             _ => cpu::forward::<f32>(x, sizes, threads, out),
         },
         Device::Gpu(gpu) => cuda::forward(gpu, x, sizes, out),
+    }
+}
+
+/// What [`gather`] reads.
+#[derive(Debug, Clone, Copy)]
+pub struct GatherInputs<'a> {
+    /// (N, P2, D), float32 or float64.
+    pub points: Tensor<'a>,
+    /// Which point each slot holds, (N, P1, K) int64; a number outside [0, P2) marks a slot without one.
+    pub idx: Tensor<'a>,
+}
+
+/// Checks the inputs of [`gather`]; the one place that does. Returns the shape of its output.
+pub fn check_gather(x: &GatherInputs<'_>) -> Result<[usize; 4]> {
+    argument(OPERATOR, "points", &x.points).real()?.shape("(N, P2, D)", &[None, None, None])?;
+    let (n, d) = (x.points.shape()[0], x.points.shape()[2]);
+    argument(OPERATOR, "idx", &x.idx)
+        .dtype(DType::I64)?
+        .shape("(N, P1, K)", &[Some(n), None, None])?
+        .beside("points", &x.points)?;
+    Ok([n, x.idx.shape()[1], x.idx.shape()[2], d])
+}
+
+/// The points that slots hold, (N, P1, K, D) of the dtype of the points; 0 in slots without one.
+pub fn gather(x: &GatherInputs<'_>, out: &mut TensorMut<'_>) -> Result<()> {
+    let shape = check_gather(x)?;
+    argument(OPERATOR, "the gathered points", &out.view())
+        .dtype(x.points.dtype())?
+        .shape("(N, P1, K, D)", &shape.map(Some))?
+        .beside("points", &x.points)?;
+    match x.points.device() {
+        Device::Cpu { threads } => match x.points.dtype() {
+            DType::F64 => cpu::gather::<f64>(x, shape, threads, out),
+            _ => cpu::gather::<f32>(x, shape, threads, out),
+        },
+        Device::Gpu(gpu) => cuda::gather(gpu, x, shape, out),
     }
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-use patina3d_ops::ball_query::{self, Inputs, Order, Outputs};
+use patina3d_ops::ball_query::{self, GatherInputs, Inputs, Order, Outputs};
 use patina3d_ops::knn;
 use pyo3::prelude::*;
 
@@ -41,4 +41,18 @@ pub(crate) fn ball_query_forward<'py>(
     let mut out = Outputs { dists: dists_out, idx: idx_out, scratch };
     call.run(|| ball_query::forward(&x, &mut out))?;
     Ok((dists, idx))
+}
+
+/// `patina3d_ops::ball_query::gather`: knn.
+#[pyfunction]
+pub(crate) fn ball_query_gather<'py>(
+    py: Python<'py>,
+    points: &Object<'py>,
+    idx: &Object<'py>,
+) -> PyResult<Object<'py>> {
+    let call = Call::new(py, ball_query::OPERATOR)?;
+    let x = GatherInputs { points: call.input("points", points)?, idx: call.input("idx", idx)? };
+    let (knn, mut out) = call.empty_like(points, &ball_query::check_gather(&x).map_err(to_python)?)?;
+    call.run(|| ball_query::gather(&x, &mut out))?;
+    Ok(knn)
 }

@@ -18,7 +18,7 @@ use pyo3::prelude::*;
 #[pymodule]
 pub(crate) mod ops {
     #[pymodule_export]
-    use super::ball_query::ball_query_forward;
+    use super::ball_query::{ball_query_forward, ball_query_gather};
     #[pymodule_export]
     use super::chamfer::{chamfer_backward, chamfer_forward};
     #[pymodule_export]

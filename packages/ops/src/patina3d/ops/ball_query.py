@@ -7,12 +7,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.nn.functional import pad
 
 from patina3d.core import _native, distinct, is_differentiated, register
 from patina3d.ops.knn import _KNN, KnnGradient, check_types, knn_gather
 from patina3d.ops.point_index import PointIndex, at_least_float32, searched
-from patina3d.structures.rows import gather_rows
 
 __all__ = ["ball_query"]
 
@@ -45,6 +43,15 @@ _forward = register(
     " Tensor? ids, SymInt k, float radius, bool nearest) -> (Tensor, Tensor)",
     _native.ops.ball_query_forward,
     _fake_forward,
+)
+
+
+def _fake_gather(points: Tensor, idx: Tensor) -> Tensor:
+    return points.new_empty((*idx.shape, points.shape[2]))
+
+
+_gather = register(
+    "ball_query_gather(Tensor points, Tensor idx) -> Tensor", _native.ops.ball_query_gather, _fake_gather
 )
 
 
@@ -171,14 +178,11 @@ def _as_float(radius: Any) -> float:
 
 def _gathered(points: Tensor, idx: Tensor) -> Tensor:
     """The points (N, P1, K, D) that the slots hold, 0 in slots without one."""
-    n, num2, d = points.shape
     if not is_differentiated(points):
-        # A row of zeros before each cloud: -1 names it.
-        first = 1 + (num2 + 1) * torch.arange(n, device=idx.device)[:, None, None]
-        return gather_rows(pad(points, (0, 0, 1, 0)).reshape(-1, d), idx + first)
+        return _gather(points, idx)
     num1, k = idx.shape[1:]
     # What slots without a point read is dropped, but their gradient, 0, is added somewhere: spread out, for many things
     # to be added to one point are added one after the other.
-    anywhere = torch.arange(num1 * k, device=idx.device).reshape(num1, k) % max(num2, 1)
+    anywhere = torch.arange(num1 * k, device=idx.device).reshape(num1, k) % max(points.shape[1], 1)
     used = idx >= 0
     return torch.where(used[..., None], knn_gather(points, torch.where(used, idx, anywhere)), 0)
