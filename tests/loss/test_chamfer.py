@@ -507,9 +507,18 @@ def test_an_index_changes_nothing(norm, dtype, device):
 
 
 @emulated
-def test_large_clouds_are_searched_by_trees_both_ways(device):
-    x, y = (torch.rand((1, size, 3), device=device) for size in (8200, 8300))
-    same_as_knn(x, y, (None, None))
+@pytest.mark.parametrize(("num_x", "num_y"), [(8200, 8300), (100, 8300)])
+@pytest.mark.parametrize("ragged", [False, True])
+@pytest.mark.parametrize("indexed", [False, True])
+def test_large_clouds_are_searched_by_trees(num_x, num_y, ragged, indexed, device):
+    x, y = (torch.rand((1, size, 3), device=device) for size in (num_x, num_y))
+    lengths = tuple(torch.tensor([size - 50], device=device) if ragged else None for size in (num_x, num_y))
+    same_as_knn(x, y, lengths)
+    if indexed:
+        unreduced = {"point_reduction": None, "batch_reduction": None}
+        (found, _), _ = chamfer_distance(PointIndex(x, lengths[0]), y, None, lengths[1], **unreduced)
+        (expected, _), _ = chamfer_distance(x, y, *lengths, **unreduced)
+        assert torch.equal(found, expected)
 
 
 def test_errors_of_an_index():

@@ -14,6 +14,11 @@ struct Vec3 {
     T x, y, z;
 };
 
+template <typename T>
+__device__ bool is_finite(T x) {
+    return x - x == T(0);
+}
+
 // One of many that lie one after the other.
 template <typename T>
 __device__ Vec3<T> load_vec3(const void* vectors, int64_t i) {

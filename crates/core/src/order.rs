@@ -11,10 +11,14 @@ use crate::tree::spatial_order;
 pub struct Order(Vec<u32>);
 
 impl Order {
-    /// The points of a cloud, fewer than 2^32 - 1 of `d` coordinates, so that neighbours are together: every `group` of them
-    /// fill a small box. Points that are not finite are the last. With more than one thread it is to be called inside a
-    /// pool.
+    /// The points of a cloud, of `d` coordinates, so that neighbours are together: every `group` of them fill a small box.
+    /// Points that are not finite are the last. With more than one thread it is to be called inside a pool.
+    ///
+    /// # Panics
+    ///
+    /// From 2^32 - 1 points on.
     pub fn spatial<T: Scalar>(points: &[T], d: usize, group: usize, threads: usize) -> Self {
+        assert!(points.len() / d < u32::MAX as usize, "fewer than 2^32 - 1 points");
         let mut order = spatial_order(points, d, group, threads);
         if order.len() < points.len() / d {
             let finite = |point: &[T]| point.iter().all(|value| value.is_finite());

@@ -26,6 +26,12 @@ crate::shared_struct! {
 /// The inverse before its pairs are sorted, while kernels set their targets. A second sort would read beyond the memory, so
 /// the first one takes it, and it cannot be copied.
 ///
+/// ```
+/// use patina3d_core::{Gpu, inverse::Unsorted};
+/// fn once(unsorted: Unsorted, gpu: Gpu) {
+///     let _ = unsorted.sorted(gpu);
+/// }
+/// ```
 /// ```compile_fail,E0382
 /// use patina3d_core::{Gpu, inverse::Unsorted};
 /// fn twice(unsorted: Unsorted, gpu: Gpu) {

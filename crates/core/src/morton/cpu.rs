@@ -28,7 +28,8 @@ fn half_extent<T: Scalar>(low: T, high: T) -> T {
     T::of(0.5) * high - T::of(0.5) * low
 }
 
-/// The cell of a coordinate among `2^bits` equal ones from `low` to `high`; those outside have the first or the last one.
+/// The cell of a coordinate among `2^bits` equal ones from `low` to `high` (of a code these are as far apart along every
+/// axis as the box is long); those outside have the first or the last one.
 /// Of an extent that is not above 0 there is only the first cell, which a NaN has too. More than 63 bits count as 63.
 ///
 /// ```

@@ -3,7 +3,7 @@
 //!
 //! Cells are as long along every axis, for a cell that is not is a bad neighbourhood: from the least corner of a box its
 //! longest side is cut into `2^bits` of them. A code of 32 bits has 30 of them (15 an axis in the plane, 10 in space), one
-//! of 64 bits has 62 (31) or 63 (21). Points outside have the nearest cell, a box without an extent has one. A point that is
+//! of 64 bits has 62 (31) or 63 (21). Points outside of that cube have its nearest cell, a box without an extent has one. A point that is
 //! not finite has the code after the greatest, `2^(dimension bits)`, so a sort by one bit more brings such points to the
 //! end. Any normal extent works. Cells never go down as a coordinate goes up.
 

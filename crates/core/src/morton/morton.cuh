@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Morton codes for kernels: cpu.rs has the same functions with the same order of operations, hence the same bits.
 #pragma once
-#include "cuda.cuh"
+#include "geometry.cuh"
 
 // Moves bit i to bit 2 i.
 inline __device__ uint64_t spread2(uint64_t x) {
@@ -44,11 +44,6 @@ __device__ uint64_t morton_cell(T x, T low, T half_extent, int bits) {
     const uint64_t last = (uint64_t(1) << bits) - 1;
     if (!(half_extent > T(0)) || !(part > T(0))) return 0;
     return part >= T(1) ? last : uint64_t(part * T(uint64_t(1) << bits));
-}
-
-template <typename T>
-__device__ bool is_finite(T x) {
-    return x - x == T(0);
 }
 
 // The code after the greatest, of points that are in no cell.

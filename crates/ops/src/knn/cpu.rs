@@ -260,9 +260,10 @@ impl<'a, T: Number> Plan<'a, T> {
         Self { layout, order: None }
     }
 
-    /// Queries that descend a tree, in order.
+    /// Queries that descend a tree, in order, if they can be numbered.
     pub(crate) fn ordered(layout: Layout<'a, T>, queries: &[T], d: usize, threads: usize) -> Self {
-        let order = layout.is_tree().then(|| Order::spatial(queries, d, QUERIES, threads));
+        let sortable = queries.len() / d < u32::MAX as usize;
+        let order = (layout.is_tree() && sortable).then(|| Order::spatial(queries, d, QUERIES, threads));
         Self { layout, order }
     }
 

@@ -145,8 +145,9 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    pub(crate) fn new<'a>(scratch: DevicePtr, descents: impl IntoIterator<Item = &'a Descent<'a>>) -> Self {
-        Self { trees: scratch, orders: Orders::new(scratch.after(most_tree_bytes(descents))) }
+    pub(crate) fn new<'a>(scratch: DevicePtr, descents: impl IntoIterator<Item = &'a Descent<'a>> + Clone) -> Self {
+        let orders = scratch.after(most_tree_bytes(descents.clone()));
+        Self { trees: scratch, orders: Orders::new(orders, descents.into_iter().flat_map(Descent::batches)) }
     }
 
     pub(crate) fn bytes<'a>(descents: impl IntoIterator<Item = &'a Descent<'a>> + Clone) -> usize {

@@ -64,21 +64,17 @@ impl Batch {
         PLACE_BITS + bits_below(self.n)
     }
 
-    /// Where the arrays of [`Self::order`] begin in its scratch memory: two of keys, two of rows, what the sort needs;
-    /// and the end.
-    fn places(&self) -> [usize; 6] {
+    /// Bytes of each of the two columns of rows that [`Self::order`] writes by turns.
+    fn column_bytes(&self) -> usize {
+        (self.n * self.p * size_of::<u32>()).next_multiple_of(ALIGNMENT)
+    }
+
+    /// Where the arrays of [`Self::order`] end in its workspace: bounds, two columns of keys, what the sort needs.
+    fn workspace(&self) -> [usize; 4] {
         let rows = self.n * self.p;
         let key = if self.bits() <= u32::BITS { size_of::<u32>() } else { size_of::<u64>() };
-        let sizes = [
-            self.n * BOUNDS_BYTES,
-            rows * key,
-            rows * key,
-            rows * size_of::<u32>(),
-            rows * size_of::<u32>(),
-            sort::bytes(rows, self.bits()),
-        ];
         let mut end = 0;
-        sizes.map(|size| {
+        [self.n * BOUNDS_BYTES, rows * key, rows * key, sort::bytes(rows, self.bits())].map(|size| {
             end += size.next_multiple_of(ALIGNMENT);
             end
         })
@@ -86,7 +82,7 @@ impl Batch {
 
     /// Bytes of scratch memory for [`Self::order`].
     pub(crate) fn scratch_bytes(&self) -> usize {
-        self.places()[5]
+        Orders::bytes([*self])
     }
 
     /// Bytes of scratch memory for trees.
@@ -110,12 +106,13 @@ impl Batch {
         DeviceTree::new(&Layout::new(self.p, self.d), memory, memory.after(boxes), memory.after(ids))
     }
 
-    /// The numbers of all rows of the batch, cloud by cloud, near ones near each other: u32. Those that do not count, or
-    /// are not finite, are the last of their cloud.
-    pub(crate) fn order(&self, gpu: Gpu, scratch: DevicePtr) -> Result<DevicePtr> {
-        let [keys, other_keys, order, other_order, sorting, _] = self.places().map(|place| scratch.after(place));
+    /// The numbers of all rows of the batch, cloud by cloud, near ones near each other: u32, in one of two columns. Those that
+    /// do not count, or are not finite, are the last of their cloud. The workspace is free afterwards.
+    fn order(&self, gpu: Gpu, columns: DevicePtr, workspace: DevicePtr) -> Result<DevicePtr> {
+        let [keys, other_keys, sorting, _] = self.workspace().map(|place| workspace.after(place));
+        let (order, other_order) = (columns, columns.after(self.column_bytes()));
         let narrow = self.bits() <= u32::BITS;
-        let params = PointIndexParams { bounds: scratch, keys, narrow: i32::from(narrow), ..self.params() };
+        let params = PointIndexParams { bounds: workspace, keys, narrow: i32::from(narrow), ..self.params() };
         let rows = self.n * self.p;
         let warps = self.n * self.p.div_ceil(WARP * POINTS_OF_THREAD);
         launch(gpu, "clear", self.n * BOUNDS_BYTES / size_of::<u64>(), &params)?;
@@ -160,24 +157,33 @@ impl Batch {
 /// The orders of the batches of some searches: each batch is sorted once, be it for its tree or as queries.
 pub(crate) struct Orders {
     known: Vec<(Batch, DevicePtr)>,
+    workspace: DevicePtr,
     free: DevicePtr,
 }
 
 impl Orders {
-    /// With this much memory for the orders to come: [`Self::bytes`] of all their batches.
-    pub(crate) fn new(scratch: DevicePtr) -> Self {
-        Self { known: Vec::new(), free: scratch }
+    /// Of these batches, in scratch memory of [`Self::bytes`].
+    pub(crate) fn new(scratch: DevicePtr, batches: impl IntoIterator<Item = Batch>) -> Self {
+        let (_, workspace) = Self::sizes(batches);
+        Self { known: Vec::new(), workspace: scratch, free: scratch.after(workspace) }
     }
 
     /// Bytes of scratch memory for the orders of these batches.
     pub(crate) fn bytes(batches: impl IntoIterator<Item = Batch>) -> usize {
+        let (columns, workspace) = Self::sizes(batches);
+        workspace + columns
+    }
+
+    /// Bytes of all columns, and of the workspace that the sorts take turns in.
+    fn sizes(batches: impl IntoIterator<Item = Batch>) -> (usize, usize) {
         let mut known = Vec::new();
         for batch in batches {
             if !known.contains(&batch) {
                 known.push(batch);
             }
         }
-        known.iter().map(Batch::scratch_bytes).sum()
+        let workspace = known.iter().map(|batch| batch.workspace()[3]).max().unwrap_or(0);
+        (known.iter().map(|batch| 2 * batch.column_bytes()).sum(), workspace)
     }
 
     /// [`Batch::order`].
@@ -185,8 +191,8 @@ impl Orders {
         if let Some(&(_, order)) = self.known.iter().find(|(known, _)| *known == batch) {
             return Ok(order);
         }
-        let order = batch.order(gpu, self.free)?;
-        self.free = self.free.after(batch.scratch_bytes());
+        let order = batch.order(gpu, self.free, self.workspace)?;
+        self.free = self.free.after(2 * batch.column_bytes());
         self.known.push((batch, order));
         Ok(order)
     }
@@ -203,5 +209,6 @@ pub(super) fn forward(gpu: Gpu, x: &Inputs<'_>, out: &mut Outputs<'_>, layout: &
         return Ok(());
     }
     let batch = Batch::new(&x.points, x.lengths);
-    batch.build(gpu, tree, batch.order(gpu, out.scratch.device_ptr())?)
+    let order = Orders::new(out.scratch.device_ptr(), [batch]).of(gpu, batch)?;
+    batch.build(gpu, tree, order)
 }

@@ -4,6 +4,7 @@
 #include "geometry.cuh"
 #include "morton/morton.cuh"
 #include "point_index.h"
+#include "warp.cuh"
 
 namespace {
 
@@ -26,7 +27,7 @@ template <typename T>
 __device__ bool is_in_tree(const PointIndexParams& p, int64_t cloud, int64_t point) {
     bool inside = point < length_of(p.lengths, cloud, p.num_points);
     const T* x = static_cast<const T*>(p.points) + (cloud * p.num_points + point) * p.d;
-    for (int64_t axis = 0; axis < p.d && inside; ++axis) inside = x[axis] - x[axis] == T(0);
+    for (int64_t axis = 0; axis < p.d && inside; ++axis) inside = is_finite(x[axis]);
     return inside;
 }
 
@@ -63,8 +64,8 @@ __device__ void bounds(const PointIndexParams& p) {
 #pragma unroll
     for (int axis = 0; axis < kCurveAxes; ++axis) {
         for (int step = kWarp / 2; step > 0; step /= 2) {
-            low[axis] = lesser(low[axis], __shfl_xor_sync(0xffffffffu, low[axis], step));
-            high[axis] = greater(high[axis], __shfl_xor_sync(0xffffffffu, high[axis], step));
+            low[axis] = lesser(low[axis], __shfl_xor_sync(kAllLanes, low[axis], step));
+            high[axis] = greater(high[axis], __shfl_xor_sync(kAllLanes, high[axis], step));
         }
         if (threadIdx.x % kWarp != 0 || axis >= axes) continue;
         auto* const of_cloud = reinterpret_cast<unsigned long long*>(p.bounds + cloud * 2 * kCurveAxes);

@@ -3,10 +3,10 @@
 // axes) in registers for all steps, and `step`, one launch a choice in which several blocks share a cloud of any size.
 #include "clouds.cuh"
 #include "sample_farthest_points.h"
+#include "warp.cuh"
 
 namespace {
 
-constexpr unsigned kAll = 0xffffffffu;
 constexpr int kMostThreads = 1024, kStepThreads = 256;
 
 __device__ float square_add(float x, float d) { return __fmaf_rn(x, x, d); }
@@ -43,13 +43,13 @@ template <typename T>
 __device__ Farthest<T> of_block(Farthest<T> mine, Farthest<T>* partial) {
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
     for (int step = 16; step > 0; step /= 2) {
-        mine.offer(__shfl_xor_sync(kAll, mine.distance, step), __shfl_xor_sync(kAll, mine.index, step));
+        mine.offer(__shfl_xor_sync(kAllLanes, mine.distance, step), __shfl_xor_sync(kAllLanes, mine.index, step));
     }
     if (lane == 0) partial[warp] = mine;
     __syncthreads();
     mine = lane < warps ? partial[lane] : Farthest<T>::none();
     for (int step = 16; step > 0; step /= 2) {
-        mine.offer(__shfl_xor_sync(kAll, mine.distance, step), __shfl_xor_sync(kAll, mine.index, step));
+        mine.offer(__shfl_xor_sync(kAllLanes, mine.distance, step), __shfl_xor_sync(kAllLanes, mine.index, step));
     }
     return mine;
 }

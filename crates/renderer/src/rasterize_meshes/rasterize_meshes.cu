@@ -20,11 +20,6 @@ constexpr int kListed = 2 * kThreads;
 constexpr int kGroup = 32;
 
 template <typename T>
-__device__ bool is_finite(T x) {
-    return magnitude(x) < T(INFINITY);
-}
-
-template <typename T>
 struct Face {
     Triangle2<T> xy;
     Vec3<T> z;

@@ -40,19 +40,19 @@ pub(super) fn layout<'a, T: Number>(
     let (num_queries, num_points) = (queries.len() / metric.d, points.len() / metric.d);
     let few = num_queries.min(num_points) < TREE_POINTS;
     let flat = metric.d <= TREE_DIMENSION;
-    if let (true, true, Some(tree)) = (few, flat, kept) {
+    if let (true, Some(tree)) = (flat, kept) {
         return Layout::Kept(tree);
     }
     let tiles = Layout::Tiles(Tiles::new(points, metric.d));
     if few || !flat {
         return tiles;
     }
-    let build = if kept.is_some() { 0.0 } else { BUILD * num_points as f64 / num_queries as f64 };
+    let build = BUILD * num_points as f64 / num_queries as f64;
     let (scan, in_ball) = sample(metric, queries, points, &tiles);
     if scan < build + DESCENT + SHOW * in_ball {
         return tiles;
     }
-    kept.map_or_else(|| Layout::Tree(PointTree::new(points, metric.d, threads)), Layout::Kept)
+    Layout::Tree(PointTree::new(points, metric.d, threads))
 }
 
 /// For a query on average, what a scan costs and the number of points in the ball.

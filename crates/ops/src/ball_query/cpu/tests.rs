@@ -70,6 +70,15 @@ fn tree_and_scan_agree_on_queries_far_apart() {
 }
 
 #[test]
+fn tree_and_scan_agree_on_a_few_points_of_many() {
+    // Few candidates of a large cloud are sorted, many are marked; the first points fill the rows of large balls.
+    let mut numbers = Numbers(6);
+    let points: Vec<f64> = (0..3 * 50_000).map(|_| numbers.next()).collect();
+    let queries: Vec<f64> = points[..3 * 40].iter().map(|x| 0.4 + 0.01 * x).collect();
+    compare_both("few of many", &queries, &points, 3);
+}
+
+#[test]
 fn tree_and_scan_agree_on_the_edge_of_the_ball() {
     // A lattice: from its points and from between them, many distances are the limit to the bit.
     let lattice: Vec<f64> = (0..9 * 9 * 9).flat_map(|i| [i % 9, i / 9 % 9, i / 81].map(f64::from)).collect();

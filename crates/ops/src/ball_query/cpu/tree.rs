@@ -12,10 +12,12 @@ use super::scan::Scan;
 use crate::knn::cpu::brute_force::Tiles;
 use crate::knn::cpu::{Block, Number, Rows};
 
-/// Queries that are taken together,
+/// Queries that are taken together.
 const TOGETHER: usize = 32;
-/// unless they are farther apart than the size of their balls and have more candidates than this.
+/// If they have more candidates than this, they are parted when they are farther apart than the size of their balls;
 const CANDIDATES: usize = 1024;
+/// otherwise so many of the first points may fill their rows.
+const FIRST: usize = 4096;
 /// To sort a number costs as much as to look for marks among so many points.
 const MARKS: usize = 1024;
 
@@ -44,24 +46,32 @@ impl<T: Number> Search<'_, T> {
         let limit = self.block.limit();
         let Block { queries, points, d, k, norm, within, rows } = self.block;
         let count = queries.len() / d;
-        let (mut numbers, mut marks) = (Vec::new(), Vec::new());
+        let (mut numbers, mut marks, mut first) = (Vec::new(), Vec::new(), None);
         let mut ranges: Vec<_> = (0..count).step_by(TOGETHER).map(|i| i..count.min(i + TOGETHER)).collect();
         while let Some(range) = ranges.pop() {
             let group = &queries[range.start * d..range.end * d];
             let [low, high] = bounds(group, d);
-            let most = if range.len() > 1 && is_wide(&low, &high, limit) { CANDIDATES } else { usize::MAX };
+            let slots = range.start * k..range.end * k;
+            let (dists, idx) = (&mut rows.dists[slots.clone()], &mut rows.idx[slots]);
             numbers.clear();
-            if !self.tree.near::<S, D>(simd, [&low, &high], limit, most, &mut numbers) {
-                ranges.extend(halves(range));
-                continue;
+            if !self.tree.near::<S, D>(simd, [&low, &high], limit, CANDIDATES, &mut numbers) {
+                if range.len() > 1 && is_wide(&low, &high, limit) {
+                    ranges.extend(halves(range));
+                    continue;
+                }
+                let tiles = first.get_or_insert_with(|| Tiles::new(&points[..points.len().min(FIRST * d)], d));
+                let rows = Rows { dists: &mut *dists, idx: &mut *idx };
+                Scan { block: Block { queries: group, points, d, k, norm, within, rows }, tiles }.run(simd);
+                if idx.chunks_exact(k).all(|found| found[k - 1] >= 0) {
+                    continue;
+                }
+                numbers.clear();
+                self.tree.near::<S, D>(simd, [&low, &high], limit, usize::MAX, &mut numbers);
             }
             sort(&mut numbers, &mut marks, points.len() / d);
-            let tiles = Tiles::of::<D>(points, d, &numbers);
-            let slots = range.start * k..range.end * k;
-            let idx = &mut rows.idx[slots.clone()];
-            let found = Rows { dists: &mut rows.dists[slots], idx: &mut *idx };
-            let block = Block { queries: group, points, d, k, norm, within, rows: found };
-            Scan { block, tiles: &tiles }.run(simd);
+            let rows = Rows { dists, idx: &mut *idx };
+            let tiles = &Tiles::of::<D>(points, d, &numbers);
+            Scan { block: Block { queries: group, points, d, k, norm, within, rows }, tiles }.run(simd);
             for found in idx.chunks_exact_mut(k) {
                 for index in found.iter_mut().take_while(|index| **index >= 0) {
                     *index = i64::from(numbers[*index as usize]);

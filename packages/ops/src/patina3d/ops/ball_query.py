@@ -139,10 +139,11 @@ def ball_query(
         ValueError: shapes, devices, ``K``, ``radius`` or ``order`` do not fit.
 
     Cost: a scan takes O(N P1 P2 D), and ends early in balls of more than K points; a tree takes O(N (P1 + P2) log P2)
-    and O(1) for each point of a ball, and an index saves the part of P2. The CPU takes the less. CUDA scans, unless
-    P2 > 8192, D <= 3 and P2 >= 8 K, or there is an index, D <= 8 and P2 >= 8 K: then each row scans, and leaves for the
-    tree after 256 points in a row outside of its ball (with ``order="nearest"``, at once). O(N P1 K) memory: ``K``
-    slots for each centre, however few are used.
+    and O(1) for each point of a ball (on the CPU: for each point near any of up to 32 centres that are close to each
+    other), and an index saves the part of P2. The CPU takes the less, and an index of up to six dimensions. CUDA scans,
+    unless P2 > 8192, D <= 3 and P2 >= 8 K, or there is an index, D <= 8 and P2 >= 8 K: then each row scans, and leaves
+    for the tree after 256 points in a row outside of its ball (with ``order="nearest"``, at once). O(N P1 K) memory:
+    ``K`` slots for each centre, however few are used.
 
     Example:
         >>> p1 = torch.tensor([[[0.0, 0.0], [9.0, 9.0]]])
