@@ -2,9 +2,6 @@
 """Points in balls: the definition, the edge of the ball, gradients, laws, edges, errors, torch's machinery."""
 
 import math
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -14,10 +11,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
-from patina3d.core import _native
 from patina3d.ops import PointIndex, ball_query, knn_points
 from patina3d.ops._reference.ball_query import ball_query as reference
 from patina3d.ops.knn import _KNN
+from support.emulator import emulation
 
 emulated = pytest.mark.emulated
 laws = settings(max_examples=15, deadline=None)
@@ -46,19 +43,9 @@ def random_clouds(seed: int, dtype: torch.dtype = torch.float64) -> tuple[Tensor
     return p1, p2, k, float(torch.rand((), generator=generator))
 
 
-@contextmanager
-def real_cpu() -> Iterator[None]:
-    """Within, no CUDA is emulated."""
-    _native.emulate(False)
-    try:
-        yield
-    finally:
-        _native.emulate(os.environ.get("PATINA3D_EMULATE_CUDA") == "1")
-
-
 def index_of(points: Tensor, lengths: Tensor | None = None) -> PointIndex:
     """A tree as the CPU builds it: every search finds the same in it."""
-    with real_cpu():
+    with emulation(False):
         return PointIndex(points.cpu(), None if lengths is None else lengths.cpu()).to(points.device)
 
 

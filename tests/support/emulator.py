@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kernels on the emulator beside the CPU path, in one process."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import pytest
@@ -15,13 +16,20 @@ needs_emulator = pytest.mark.skipif(
 )
 
 
-def on_cpu_and_emulated(compute: Callable[[], T]) -> tuple[T, T]:
-    """What a function of tensors on the CPU gives there, and what it gives by the kernels."""
+@contextmanager
+def emulation(on: bool) -> Iterator[None]:
+    """Within, CUDA is emulated or not, whatever it is outside."""
     before = _native.is_emulating()
+    _native.emulate(on)
     try:
-        _native.emulate(False)
-        on_cpu = compute()
-        _native.emulate(True)
-        return on_cpu, compute()
+        yield
     finally:
         _native.emulate(before)
+
+
+def on_cpu_and_emulated(compute: Callable[[], T]) -> tuple[T, T]:
+    """What a function of tensors on the CPU gives there, and what it gives by the kernels."""
+    with emulation(False):
+        on_cpu = compute()
+    with emulation(True):
+        return on_cpu, compute()
